@@ -1,0 +1,1 @@
+//! What every statement sees: one version of the whole database.

@@ -1,0 +1,169 @@
+//! What the catalog knows of each object. Plain data: it is what the store keeps and what every floor reads.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::name::Oid;
+use crate::catalog::pg_type::{PgType, parse_type_name};
+
+/// A schema (namespace).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SchemaDef {
+    pub oid: Oid,
+    pub name: String,
+    pub owner: Oid,
+    pub comment: Option<String>,
+}
+
+/// A relation: something with columns that a query can name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RelationDef {
+    pub oid: Oid,
+    pub schema: Oid,
+    pub name: String,
+    pub owner: Oid,
+    pub comment: Option<String>,
+    pub columns: Vec<ColumnDef>,
+    pub kind: RelationKind,
+}
+
+/// What stands behind a relation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum RelationKind {
+    Table(TableDef),
+    View(ViewDef),
+}
+
+/// A column. `number` is never used twice in one relation.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ColumnDef {
+    /// `pg_attribute.attnum`, from 1.
+    pub number: i16,
+    pub name: String,
+    pub pg_type: PgType,
+    pub not_null: bool,
+    /// SQL text of the default.
+    pub default: Option<String>,
+    /// SQL text of `GENERATED ALWAYS AS (...) STORED`.
+    pub generated: Option<String>,
+    pub comment: Option<String>,
+}
+
+/// A Delta table.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TableDef {
+    /// URL of the Delta folder, without a trailing slash.
+    pub location: String,
+    /// True when DROP TABLE leaves the files alone: `LOCATION` or `USING DELTA LOCATION` was given.
+    pub external: bool,
+    pub partitioned_by: Vec<String>,
+    pub clustered_by: Vec<String>,
+    pub constraints: Vec<ConstraintDef>,
+    /// `WITH (...)` options, checked when they were set.
+    pub options: BTreeMap<String, String>,
+}
+
+/// A named constraint of a table.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConstraintDef {
+    pub oid: Oid,
+    pub name: String,
+    pub kind: ConstraintKind,
+}
+
+/// What a constraint demands.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ConstraintKind {
+    /// SQL text of a condition that no row may make false.
+    Check { expression: String },
+    PrimaryKey { columns: Vec<String> },
+    Unique { columns: Vec<String> },
+    ForeignKey { columns: Vec<String>, references: String, referenced_columns: Vec<String> },
+}
+
+/// A view.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ViewDef {
+    /// The SELECT as it was written.
+    pub query: String,
+    /// The search path it was written under.
+    pub search_path: Vec<String>,
+    /// Relations that it names: DROP asks for CASCADE.
+    pub depends_on: Vec<Oid>,
+}
+
+/// A login role.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RoleDef {
+    pub oid: Oid,
+    pub name: String,
+    /// SCRAM-SHA-256 verifier in PostgreSQL's form; never the password.
+    pub verifier: Option<String>,
+    pub superuser: bool,
+    pub login: bool,
+    /// `ALTER ROLE ... SET`: settings that a new session starts with.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl RelationDef {
+    /// The Arrow schema that a scan of this relation gives.
+    pub fn arrow_schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(
+            self.columns.iter().map(|column| column.pg_type.field(&column.name, !column.not_null)).collect::<Vec<_>>(),
+        ))
+    }
+
+    /// The column of that name.
+    pub fn column(&self, name: &str) -> Option<&ColumnDef> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The table behind the relation, if it is one.
+    pub fn table(&self) -> Option<&TableDef> {
+        match &self.kind {
+            RelationKind::Table(table) => Some(table),
+            RelationKind::View(_) => None,
+        }
+    }
+}
+
+impl TableDef {
+    /// The columns of the primary key; empty when there is none.
+    pub fn primary_key(&self) -> &[String] {
+        self.constraints
+            .iter()
+            .find_map(|constraint| match &constraint.kind {
+                ConstraintKind::PrimaryKey { columns } => Some(columns.as_slice()),
+                _ => None,
+            })
+            .unwrap_or_default()
+    }
+}
+
+impl Serialize for Oid {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Oid {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u32::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Serialize for PgType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PgType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        parse_type_name(&name).ok_or_else(|| serde::de::Error::custom(format!("unknown type \"{name}\"")))
+    }
+}

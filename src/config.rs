@@ -1,0 +1,1 @@
+//! Every setting: file, environment, flags, SET.

@@ -1,0 +1,1 @@
+//! Database: opens the floors bottom-up, owns background tasks, closes top-down.

@@ -1,0 +1,1 @@
+//! Text to our statements; what is not ours goes to DataFusion's parser unchanged.

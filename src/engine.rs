@@ -1,0 +1,1 @@
+//! The only owner of DataFusion: context, planning, running, functions.

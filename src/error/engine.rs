@@ -1,0 +1,163 @@
+//! DataFusion's and Arrow's errors, given the SQLSTATE that PostgreSQL would give.
+
+use arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, SchemaError};
+
+use super::{Error, ErrorKind};
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        from_datafusion(error)
+    }
+}
+
+impl From<ArrowError> for Error {
+    fn from(error: ArrowError) -> Self {
+        from_arrow(error)
+    }
+}
+
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        DataFusionError::External(Box::new(error))
+    }
+}
+
+fn from_datafusion(error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(inner) => match inner.downcast::<Error>() {
+            Ok(own) => *own,
+            Err(other) => Error::new(ErrorKind::InternalError, other.to_string()),
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
+        DataFusionError::Shared(inner) => from_shared(&inner),
+        DataFusionError::Collection(mut all) if !all.is_empty() => from_datafusion(all.swap_remove(0)),
+        DataFusionError::ArrowError(inner, _) => from_arrow(*inner),
+        DataFusionError::SQL(inner, _) => Error::new(ErrorKind::SyntaxError, inner.to_string()),
+        DataFusionError::SchemaError(inner, _) => from_schema(&inner),
+        DataFusionError::IoError(inner) => inner.into(),
+        DataFusionError::ObjectStore(inner) => Error::new(ErrorKind::IoError, inner.to_string()),
+        DataFusionError::ParquetError(inner) => Error::new(ErrorKind::DataCorrupted, inner.to_string()),
+        DataFusionError::NotImplemented(message) => Error::unsupported(lower_first(&message)),
+        DataFusionError::ResourcesExhausted(message) => {
+            Error::new(ErrorKind::OutOfMemory, format!("out of memory: {message}"))
+                .hint("Raise memory_bytes_max, or ask for fewer rows or groups at a time.")
+        }
+        DataFusionError::Plan(message) | DataFusionError::Configuration(message) => from_plan_text(&message),
+        DataFusionError::Execution(message) => from_execution_text(&message),
+        other => Error::new(ErrorKind::InternalError, other.strip_backtrace()),
+    }
+}
+
+fn from_shared(error: &DataFusionError) -> Error {
+    if let DataFusionError::External(inner) = error.find_root()
+        && let Some(own) = inner.downcast_ref::<Error>()
+    {
+        return own.clone();
+    }
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(message) => {
+            Error::new(ErrorKind::OutOfMemory, format!("out of memory: {message}"))
+        }
+        DataFusionError::Execution(message) => from_execution_text(message),
+        DataFusionError::ArrowError(inner, _) => from_arrow_text(&inner.to_string()),
+        other => Error::new(ErrorKind::InternalError, other.strip_backtrace()),
+    }
+}
+
+fn from_schema(error: &SchemaError) -> Error {
+    match error {
+        SchemaError::AmbiguousReference { field } => {
+            Error::new(ErrorKind::AmbiguousColumn, format!("column reference \"{}\" is ambiguous", field.name))
+        }
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let error = Error::new(
+                ErrorKind::UndefinedColumn,
+                format!("column \"{}\" does not exist", field.flat_name().replace('"', "")),
+            );
+            match nearest(&field.name, valid_fields.iter().map(|column| column.name.as_str())) {
+                Some(near) => error.hint(format!("Perhaps you meant to reference the column \"{near}\".")),
+                None => error,
+            }
+        }
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            Error::new(ErrorKind::DuplicateColumn, format!("column \"{name}\" specified more than once"))
+        }
+    }
+}
+
+/// The candidate that differs least from `name`, if it is near enough to be a slip of the pen.
+pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (datafusion::common::utils::datafusion_strsim::levenshtein(name, candidate), candidate))
+        .filter(|(distance, _)| *distance * 3 <= name.len().max(3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+fn from_plan_text(message: &str) -> Error {
+    let text = lower_first(message);
+    let kind = if text.contains("invalid function") || text.contains("no function matches") {
+        ErrorKind::UndefinedFunction
+    } else if text.contains("coerce") || text.contains("type mismatch") || text.contains("cannot infer common argument") {
+        ErrorKind::DatatypeMismatch
+    } else if text.contains("group by") || text.contains("must appear in the group") || text.contains("in aggregate") {
+        ErrorKind::GroupingError
+    } else if text.starts_with("table") && text.contains("not found") {
+        ErrorKind::UndefinedTable
+    } else {
+        ErrorKind::SyntaxError
+    };
+    Error::new(kind, text)
+}
+
+fn from_execution_text(message: &str) -> Error {
+    from_arrow_text(message)
+}
+
+fn from_arrow(error: ArrowError) -> Error {
+    match error {
+        ArrowError::DivideByZero => Error::new(ErrorKind::DivisionByZero, "division by zero"),
+        ArrowError::ArithmeticOverflow(message) => Error::new(ErrorKind::NumericValueOutOfRange, lower_first(&message)),
+        ArrowError::IoError(_, inner) => inner.into(),
+        ArrowError::ExternalError(inner) => match inner.downcast::<DataFusionError>() {
+            Ok(inner) => from_datafusion(*inner),
+            Err(other) => match other.downcast::<Error>() {
+                Ok(own) => *own,
+                Err(other) => Error::new(ErrorKind::InternalError, other.to_string()),
+            },
+        },
+        other => from_arrow_text(&other.to_string()),
+    }
+}
+
+fn from_arrow_text(message: &str) -> Error {
+    let text = lower_first(message);
+    let kind = if text.contains("ivide by zero") || text.contains("division by zero") {
+        return Error::new(ErrorKind::DivisionByZero, "division by zero");
+    } else if text.contains("overflow") || text.contains("out of range") || text.contains("too large to store") {
+        ErrorKind::NumericValueOutOfRange
+    } else if text.contains("timestamp") || text.contains("date") && text.contains("pars") {
+        ErrorKind::InvalidDatetimeFormat
+    } else if text.contains("cast") || text.contains("pars") {
+        ErrorKind::InvalidTextRepresentation
+    } else if text.contains("more than one row") {
+        ErrorKind::CardinalityViolation
+    } else if text.contains("No space left") {
+        ErrorKind::DiskFull
+    } else {
+        ErrorKind::InternalError
+    };
+    Error::new(kind, text)
+}
+
+/// DataFusion starts its messages with a capital; ours are lower-case. Words in capitals stay.
+fn lower_first(message: &str) -> String {
+    let mut letters = message.chars();
+    match (letters.next(), letters.clone().next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && second.is_lowercase() => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => message.to_owned(),
+    }
+}

@@ -1,0 +1,3 @@
+//! The `headwater` program: flags to settings, then one of its jobs.
+
+fn main() {}

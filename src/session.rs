@@ -1,0 +1,3 @@
+//! One connection's user, settings, transaction and statements, the same for every wire.
+
+mod reply;

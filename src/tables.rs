@@ -1,0 +1,1 @@
+//! One Delta table at one version: open, commit, scan, maintain.

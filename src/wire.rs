@@ -1,0 +1,1 @@
+//! The only floor that knows any protocol: listeners, logins, messages.
