@@ -8,6 +8,7 @@ use std::fmt;
 mod engine;
 mod kind;
 
+pub(crate) use engine::nearest;
 pub use kind::ErrorKind;
 
 /// Shorthand used on every floor.

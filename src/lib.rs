@@ -7,16 +7,16 @@ mod wire;
 mod database;
 mod session;
 
-mod engine;
 mod dialect;
+mod engine;
 
 mod buffer;
 mod tables;
 
 mod catalog;
-mod metrics;
-mod config;
 mod clock;
+mod config;
 mod error;
+mod metrics;
 
 pub use error::{Error, ErrorKind, Result};

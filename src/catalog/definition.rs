@@ -53,7 +53,7 @@ pub struct ColumnDef {
 }
 
 /// A Delta table.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct TableDef {
     /// URL of the Delta folder, without a trailing slash.
     pub location: String,
@@ -78,14 +78,24 @@ pub struct ConstraintDef {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ConstraintKind {
     /// SQL text of a condition that no row may make false.
-    Check { expression: String },
-    PrimaryKey { columns: Vec<String> },
-    Unique { columns: Vec<String> },
-    ForeignKey { columns: Vec<String>, references: String, referenced_columns: Vec<String> },
+    Check {
+        expression: String,
+    },
+    PrimaryKey {
+        columns: Vec<String>,
+    },
+    Unique {
+        columns: Vec<String>,
+    },
+    ForeignKey {
+        columns: Vec<String>,
+        references: Oid,
+        referenced_columns: Vec<String>,
+    },
 }
 
 /// A view.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ViewDef {
     /// The SELECT as it was written.
     pub query: String,
@@ -93,6 +103,10 @@ pub struct ViewDef {
     pub search_path: Vec<String>,
     /// Relations that it names: DROP asks for CASCADE.
     pub depends_on: Vec<Oid>,
+    /// What each name meant when the view was made, by [`ObjectName::quoted`](crate::catalog::name::ObjectName::quoted):
+    /// a view keeps reading its relations when they or their schemas are renamed. Names not listed are looked up.
+    #[serde(default)]
+    pub bindings: BTreeMap<String, Oid>,
 }
 
 /// A login role.
@@ -121,11 +135,38 @@ impl RelationDef {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// The word for the relation in messages: `table` or `view`.
+    pub fn kind_name(&self) -> &'static str {
+        match &self.kind {
+            RelationKind::Table(_) => "table",
+            RelationKind::View(_) => "view",
+        }
+    }
+
+    /// The view behind the relation, if it is one.
+    pub fn view(&self) -> Option<&ViewDef> {
+        match &self.kind {
+            RelationKind::View(view) => Some(view),
+            RelationKind::Table(_) => None,
+        }
+    }
+
     /// The table behind the relation, if it is one.
     pub fn table(&self) -> Option<&TableDef> {
         match &self.kind {
             RelationKind::Table(table) => Some(table),
             RelationKind::View(_) => None,
+        }
+    }
+}
+
+impl ConstraintDef {
+    /// The columns that the constraint is declared on; none for CHECK, whose expression names them.
+    pub fn columns(&self) -> &[String] {
+        match &self.kind {
+            ConstraintKind::Check { .. } => &[],
+            ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => columns,
+            ConstraintKind::ForeignKey { columns, .. } => columns,
         }
     }
 }

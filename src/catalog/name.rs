@@ -5,10 +5,14 @@ use std::fmt;
 use crate::error::{Error, ErrorKind, Result};
 
 /// An object's permanent number. Objects of users start at [`Oid::FIRST_USER`]; a number is never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Oid(pub u32);
 
 impl Oid {
+    /// No object: what [`Draft`](crate::catalog::Draft) replaces by a fresh number.
+    pub const NONE: Self = Self(0);
+    /// The role `headwater`, the first superuser.
+    pub const FIRST_ROLE: Self = Self(10);
     /// The first number that is given to an object a user makes (as in PostgreSQL).
     pub const FIRST_USER: Self = Self(16384);
     /// The schema `pg_catalog`.
@@ -70,6 +74,16 @@ impl fmt::Display for ObjectName {
         match &self.schema {
             Some(schema) => write!(f, "{schema}.{}", self.name),
             None => f.write_str(&self.name),
+        }
+    }
+}
+
+impl ObjectName {
+    /// The name with every part quoted where it must be, fit to be parsed again.
+    pub fn quoted(&self) -> String {
+        match &self.schema {
+            Some(schema) => format!("{}.{}", quote_identifier(schema), quote_identifier(&self.name)),
+            None => quote_identifier(&self.name),
         }
     }
 }

@@ -12,7 +12,7 @@ mod names;
 mod oids;
 
 pub use names::parse_type_name;
-pub use oids::{array_oid, oid_of, type_of_oid, typmod, typlen};
+pub use oids::{array_oid, oid_of, type_of_oid, typlen, typmod};
 
 /// The metadata key of an Arrow field that names its SQL type, e.g. `uuid` or `varchar(10)`.
 pub const TYPE_KEY: &str = "pg.type";
@@ -104,7 +104,11 @@ impl PgType {
             Self::Float8 => DataType::Float64,
             Self::Numeric(given) => {
                 let (precision, scale) = given.unwrap_or(NUMERIC_DEFAULT);
-                if precision <= 38 { DataType::Decimal128(precision, scale) } else { DataType::Decimal256(precision, scale) }
+                if precision <= 38 {
+                    DataType::Decimal128(precision, scale)
+                } else {
+                    DataType::Decimal256(precision, scale)
+                }
             }
             Self::Text | Self::Varchar(_) | Self::Char(_) | Self::Name | Self::InternalChar => DataType::Utf8View,
             Self::Uuid | Self::Json | Self::Jsonb | Self::Record | Self::Unknown | Self::Void => DataType::Utf8View,
@@ -157,17 +161,22 @@ impl PgType {
             DataType::UInt64 => Self::Numeric(Some((20, 0))),
             DataType::Float16 | DataType::Float32 => Self::Float4,
             DataType::Float64 => Self::Float8,
-            DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => {
-                Self::Numeric(Some((*p, *s)))
-            }
+            DataType::Decimal32(p, s)
+            | DataType::Decimal64(p, s)
+            | DataType::Decimal128(p, s)
+            | DataType::Decimal256(p, s) => Self::Numeric(Some((*p, *s))),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Self::Text,
-            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => Self::Bytea,
+            DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+                Self::Bytea
+            }
             DataType::Date32 => Self::Date,
             DataType::Date64 | DataType::Timestamp(_, None) => Self::Timestamp,
             DataType::Timestamp(_, Some(_)) => Self::Timestamptz,
             DataType::Time32(_) | DataType::Time64(_) => Self::Time,
             DataType::Interval(_) | DataType::Duration(_) => Self::Interval,
-            DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => Self::of_list(element),
+            DataType::List(element) | DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
+                Self::of_list(element)
+            }
             DataType::ListView(element) | DataType::LargeListView(element) => Self::of_list(element),
             DataType::Dictionary(_, values) => Self::of_arrow(values),
             DataType::RunEndEncoded(_, values) => Self::of(values),

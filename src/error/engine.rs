@@ -87,7 +87,7 @@ fn from_schema(error: &SchemaError) -> Error {
 }
 
 /// The candidate that differs least from `name`, if it is near enough to be a slip of the pen.
-pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (datafusion::common::utils::datafusion_strsim::levenshtein(name, candidate), candidate))
         .filter(|(distance, _)| *distance * 3 <= name.len().max(3))
@@ -99,7 +99,8 @@ fn from_plan_text(message: &str) -> Error {
     let text = lower_first(message);
     let kind = if text.contains("invalid function") || text.contains("no function matches") {
         ErrorKind::UndefinedFunction
-    } else if text.contains("coerce") || text.contains("type mismatch") || text.contains("cannot infer common argument") {
+    } else if text.contains("coerce") || text.contains("type mismatch") || text.contains("cannot infer common argument")
+    {
         ErrorKind::DatatypeMismatch
     } else if text.contains("group by") || text.contains("must appear in the group") || text.contains("in aggregate") {
         ErrorKind::GroupingError

@@ -87,7 +87,8 @@ fn sized_type(name: &str, length: i64) -> Option<PgType> {
         "numeric" | "decimal" | "dec" => Some(PgType::Numeric(Some((u8::try_from(length).ok()?, 0)))),
         "float" => Some(if length <= 24 { PgType::Float4 } else { PgType::Float8 }),
         // The fraction of a second is always kept to the microsecond.
-        timed => plain_type(timed).filter(|t| matches!(t, PgType::Time | PgType::Timestamp | PgType::Timestamptz | PgType::Interval)),
+        timed => plain_type(timed)
+            .filter(|t| matches!(t, PgType::Time | PgType::Timestamp | PgType::Timestamptz | PgType::Interval)),
     }
 }
 
