@@ -33,7 +33,11 @@ enum Place {
 }
 
 /// The rows of `file` that are still there. `location` is the table's folder, `store` the store of its scheme and host.
-pub(in crate::tables) async fn live_rows(store: &dyn ObjectStore, location: &Url, file: &FileEntry) -> Result<Option<RowSelection>> {
+pub(in crate::tables) async fn live_rows(
+    store: &dyn ObjectStore,
+    location: &Url,
+    file: &FileEntry,
+) -> Result<Option<RowSelection>> {
     let Some(vector) = &file.deletion_vector else { return Ok(None) };
     let named = |error: Error| error.within(format_args!("deletion vector of file \"{}\"", file.path));
     let rows = file.rows.ok_or_else(|| named(corrupt("the log does not say how many rows the file has")))?;
@@ -68,7 +72,8 @@ fn place(location: &Url, vector: &DeletionVector) -> Result<Place> {
     if (url.scheme(), url.host_str(), url.port()) != (location.scheme(), location.host_str(), location.port()) {
         return Err(Error::unsupported(format!("it is kept in another store, at {url}")));
     }
-    let path = Path::from_url_path(url.path()).map_err(|error| corrupt("its path is no path").detail(error.to_string()))?;
+    let path =
+        Path::from_url_path(url.path()).map_err(|error| corrupt("its path is no path").detail(error.to_string()))?;
     let start = u64::try_from(vector.offset.unwrap_or(1)).map_err(|_| corrupt("its offset is negative"))?;
     let size = u64::try_from(vector.size_in_bytes).map_err(|_| corrupt("its size is negative"))?;
     // The length before the bitmap and the checksum after it are not in the size.
@@ -116,7 +121,8 @@ fn select_live(deleted: &RoaringTreemap, rows: u64) -> Result<RowSelection> {
     if deleted.max().is_some_and(|last| last >= rows) {
         return Err(corrupt(format!("deletes a row beyond the file's {rows}")));
     }
-    let length = |range: Range<u64>| usize::try_from(range.end - range.start).expect("a file's rows fit the address space");
+    let length =
+        |range: Range<u64>| usize::try_from(range.end - range.start).expect("a file's rows fit the address space");
     let mut selectors = Vec::new();
     let mut live_from = 0_u64;
     let mut bits = deleted.iter().peekable();

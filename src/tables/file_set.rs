@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::tables::file_stats::FileStats;
+use crate::tables::scan::FileIndex;
 
 /// One data file of a table, as the log describes it.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +64,7 @@ pub struct FileSet {
     files: Arc<[Arc<FileEntry>]>,
     bytes: u64,
     rows: Option<u64>,
+    index: Arc<FileIndex>,
 }
 
 impl FileSet {
@@ -76,7 +78,9 @@ impl FileSet {
     fn from_sorted(files: Vec<Arc<FileEntry>>) -> Self {
         let bytes = files.iter().map(|file| file.size_bytes).sum();
         let rows = files.iter().map(|file| file.live_rows()).sum();
-        Self { files: files.into(), bytes, rows }
+        let files: Arc<[Arc<FileEntry>]> = files.into();
+        let index = Arc::new(FileIndex::new(Arc::clone(&files)));
+        Self { files, bytes, rows, index }
     }
 
     /// This set without `removed`, with `added`.
@@ -101,6 +105,11 @@ impl FileSet {
     /// All files, sorted by path.
     pub fn all(&self) -> &Arc<[Arc<FileEntry>]> {
         &self.files
+    }
+
+    /// The files' statistics by column, for scans.
+    pub(in crate::tables) fn index(&self) -> &Arc<FileIndex> {
+        &self.index
     }
 
     /// The files, sorted by path.

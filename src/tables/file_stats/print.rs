@@ -11,14 +11,23 @@ use super::{FileStats, TEXT_CHARS_MAX};
 pub(super) fn print(stats: &FileStats, rows: u64) -> String {
     let mut text = format!("{{\"numRecords\":{rows}");
     let nulls = |column: &super::ColumnStats| column.null_count.map(|count| count.to_string());
-    print_group(&mut text, "minValues", stats, |column| column.min.as_ref().and_then(|value| json_value(value, cut_min)));
-    print_group(&mut text, "maxValues", stats, |column| column.max.as_ref().and_then(|value| json_value(value, cut_max)));
+    print_group(&mut text, "minValues", stats, |column| {
+        column.min.as_ref().and_then(|value| json_value(value, cut_min))
+    });
+    print_group(&mut text, "maxValues", stats, |column| {
+        column.max.as_ref().and_then(|value| json_value(value, cut_max))
+    });
     print_group(&mut text, "nullCount", stats, nulls);
     text.push('}');
     text
 }
 
-fn print_group(text: &mut String, group: &str, stats: &FileStats, value: impl Fn(&super::ColumnStats) -> Option<String>) {
+fn print_group(
+    text: &mut String,
+    group: &str,
+    stats: &FileStats,
+    value: impl Fn(&super::ColumnStats) -> Option<String>,
+) {
     write!(text, ",\"{group}\":{{").expect("a String takes all text");
     let mut first = true;
     for (name, column) in &stats.columns {

@@ -75,7 +75,8 @@ struct Habits {
 
 pub(super) fn read(json: &str, schema: &Schema, tags: &BTreeMap<String, String>) -> Result<(Option<u64>, FileStats)> {
     let text: StatsText<'_> = serde_json::from_str(json).map_err(|error| {
-        Error::new(ErrorKind::DataCorrupted, "the log holds statistics that are not valid JSON").detail(error.to_string())
+        Error::new(ErrorKind::DataCorrupted, "the log holds statistics that are not valid JSON")
+            .detail(error.to_string())
     })?;
     let own = tags.get(INEXACT_TAG).and_then(|names| serde_json::from_str(names).ok());
     let habits = Habits { own, tight: text.tight_bounds.unwrap_or(true) };

@@ -63,7 +63,13 @@ impl Columns {
     /// The columns that are one value a file.
     pub fn constant_names(&self) -> Vec<&str> {
         let constant = |(_, source): &(&FieldRef, &Source)| **source != Source::Data;
-        self.schema.fields().iter().zip(self.sources.iter()).filter(constant).map(|(field, _)| field.name().as_str()).collect()
+        self.schema
+            .fields()
+            .iter()
+            .zip(self.sources.iter())
+            .filter(constant)
+            .map(|(field, _)| field.name().as_str())
+            .collect()
     }
 
     /// The statistics of the `at`-th column of `schema`; none for the file column.

@@ -159,7 +159,8 @@ impl ColumnIndex {
             let message = format!("a value of partition column \"{}\" is not of its type", field.name());
             Error::new(ErrorKind::DataCorrupted, message).detail(error.to_string())
         })?;
-        let nulls = files.iter().enumerate().map(|(i, file)| if values.is_null(i) { file.rows } else { Some(0) }).collect();
+        let nulls =
+            files.iter().enumerate().map(|(i, file)| if values.is_null(i) { file.rows } else { Some(0) }).collect();
         let exact = files.iter().map(|file| Some(file.rows.is_some() && file.deletion_vector.is_none())).collect();
         Ok(Self { min: Arc::clone(&values), max: values, nulls, exact, of_all_files: OnceLock::new() })
     }
@@ -169,7 +170,10 @@ impl ColumnIndex {
         let exact = self.exact.value(at);
         Ok(ColumnStatistics {
             null_count: match self.nulls.is_valid(at) {
-                true => precision(usize::try_from(self.nulls.value(at)).unwrap_or(usize::MAX), file.deletion_vector.is_none()),
+                true => precision(
+                    usize::try_from(self.nulls.value(at)).unwrap_or(usize::MAX),
+                    file.deletion_vector.is_none(),
+                ),
                 false => Precision::Absent,
             },
             min_value: bound(ScalarValue::try_from_array(&self.min, at)?, exact),
@@ -178,10 +182,17 @@ impl ColumnIndex {
         })
     }
 
+    /// True where the log's statistics of a floating-point column were taken with NaN in mind, and there is none.
+    pub(super) fn rules_out_nan(&self, file: &FileEntry, at: usize) -> bool {
+        let empty = self.nulls.is_valid(at) && Some(self.nulls.value(at)) == file.rows;
+        empty || self.min.is_valid(at) && self.max.is_valid(at)
+    }
+
     fn summary(&self, files: &[Arc<FileEntry>], selected: &[u32]) -> Result<ColumnStatistics> {
         // A file without rows has no say, but its partition values would have.
         let selected: Vec<u32> = selected.iter().copied().filter(|at| files[*at as usize].rows != Some(0)).collect();
-        let (mut exact, mut min_known, mut max_known, mut nulls_exact, mut nulls) = (true, true, true, true, Some(0_u64));
+        let (mut exact, mut min_known, mut max_known, mut nulls_exact, mut nulls) =
+            (true, true, true, true, Some(0_u64));
         for at in selected.iter().map(|at| *at as usize) {
             let file = &files[at];
             let empty = self.nulls.is_valid(at) && Some(self.nulls.value(at)) == file.rows;
@@ -221,7 +232,8 @@ fn bound(value: ScalarValue, exact: bool) -> Precision<ScalarValue> {
 /// One entry a file; null where there is no bound, or none of the column's type.
 fn bounds<'a>(values: impl Iterator<Item = Option<&'a ScalarValue>>, data_type: &DataType) -> Result<ArrayRef> {
     let null = ScalarValue::try_from(data_type)?;
-    let values: Vec<ScalarValue> = values.map(|value| of_type(value, data_type).unwrap_or_else(|| null.clone())).collect();
+    let values: Vec<ScalarValue> =
+        values.map(|value| of_type(value, data_type).unwrap_or_else(|| null.clone())).collect();
     match values.is_empty() {
         true => Ok(new_null_array(data_type, 0)),
         false => ScalarValue::iter_to_array(values),
@@ -238,4 +250,3 @@ fn of_type(value: Option<&ScalarValue>, data_type: &DataType) -> Option<ScalarVa
         false => None,
     }
 }
-

@@ -49,7 +49,12 @@ fn has_foreign_parts(filter: &Expr) -> bool {
 }
 
 /// The files that may hold a row for which all filters are true, by their place in the list. `None`: all of them.
-pub(super) fn prune(state: &dyn Session, columns: &Columns, index: &FileIndex, filters: &[Expr]) -> Result<Option<Vec<u32>>> {
+pub(super) fn prune(
+    state: &dyn Session,
+    columns: &Columns,
+    index: &FileIndex,
+    filters: &[Expr],
+) -> Result<Option<Vec<u32>>> {
     let of_kind = |wanted: TableProviderFilterPushDown| {
         conjunction(filters.iter().filter(|filter| support(columns, filter) == wanted).cloned())
     };
@@ -66,7 +71,8 @@ pub(super) fn prune(state: &dyn Session, columns: &Columns, index: &FileIndex, f
     {
         also(mask);
     }
-    let selected = |keep: Vec<bool>| (0_u32..).zip(keep).filter_map(|(at, keep)| keep.then_some(at)).collect::<Vec<u32>>();
+    let selected =
+        |keep: Vec<bool>| (0_u32..).zip(keep).filter_map(|(at, keep)| keep.then_some(at)).collect::<Vec<u32>>();
     Ok(keep.map(selected).filter(|selected| selected.len() < index.files().len()))
 }
 
@@ -74,8 +80,9 @@ pub(super) fn prune(state: &dyn Session, columns: &Columns, index: &FileIndex, f
 fn by_constants(state: &dyn Session, columns: &Columns, index: &FileIndex, filter: &Expr) -> Result<Vec<bool>> {
     let used = filter.column_refs();
     let names: HashSet<&str> = used.iter().map(|column| column.name.as_str()).collect();
-    let places: Vec<usize> =
-        (0..columns.schema.fields().len()).filter(|at| names.contains(columns.schema.field(*at).name().as_str())).collect();
+    let places: Vec<usize> = (0..columns.schema.fields().len())
+        .filter(|at| names.contains(columns.schema.field(*at).name().as_str()))
+        .collect();
     let schema = Arc::new(columns.schema.project(&places)?);
     let arrays: Vec<ArrayRef> = places.iter().map(|at| columns.constants(index, *at)).collect::<Result<_>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(index.files().len()));

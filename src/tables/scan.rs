@@ -1,0 +1,132 @@
+//! What a query reads of a table at one version.
+//!
+//! A [`LakeScan`] turns a snapshot's list of files into DataFusion's own Parquet scan: [`prune`] chooses the files, [`order`]
+//! deals them out, [`index`] tells the optimizer what is known of them, [`plan`] puts it together. Nothing of ours stands between
+//! the rows and the operators above, so filters, limits, dynamic filters and orders reach the files, and the plan can be sent to
+//! another machine. Invariant: statistics that we call exact are; where we are not sure, the rows are read.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+mod columns;
+mod index;
+mod order;
+mod plan;
+mod prune;
+mod readers;
+mod source;
+mod summary;
+
+#[cfg(test)]
+mod tests;
+
+pub use index::FileIndex;
+pub use order::SORTED_TAG;
+pub use summary::ScanSummary;
+
+use columns::Columns;
+
+use crate::tables::file_set::FileEntry;
+use crate::tables::snapshot::Snapshot;
+
+/// A table at one version, or some of its files, as something that can be scanned.
+#[derive(Clone)]
+pub struct LakeScan {
+    snapshot: Arc<Snapshot>,
+    index: Arc<FileIndex>,
+    columns: Columns,
+    file_column: Option<String>,
+    row_filter: RowFilter,
+}
+
+/// Whether filters are evaluated while Parquet is decoded, so that other columns are read only where a row passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RowFilter {
+    /// Where it promises to save reading: few rows out of many columns.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Only where the session asks for it.
+    Off,
+}
+
+impl LakeScan {
+    /// All files of a snapshot.
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        let index = Arc::clone(snapshot.files().index());
+        let columns = Columns::new(snapshot.arrow_schema(), snapshot.partition_columns(), None);
+        Self { snapshot, index, columns, file_column: None, row_filter: RowFilter::default() }
+    }
+
+    /// Only these files, which must belong to the table.
+    #[must_use]
+    pub fn with_files(mut self, files: Vec<Arc<FileEntry>>) -> Self {
+        self.index = Arc::new(FileIndex::new(files.into()));
+        self
+    }
+
+    /// One more column, last: the path of the row's file, as in [`FileEntry::path`].
+    #[must_use]
+    pub fn with_file_column(mut self, name: &str) -> Self {
+        self.columns = Columns::new(self.snapshot.arrow_schema(), self.snapshot.partition_columns(), Some(name));
+        self.file_column = Some(name.to_owned());
+        self
+    }
+
+    /// When filters are evaluated during decoding.
+    #[must_use]
+    pub fn with_row_filter(mut self, row_filter: RowFilter) -> Self {
+        self.row_filter = row_filter;
+        self
+    }
+
+    /// What is scanned.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+}
+
+impl fmt::Debug for LakeScan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LakeScan({:?}, {:?})", self.snapshot, self.index)
+    }
+}
+
+impl TableProvider for LakeScan {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.columns.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(filters.iter().map(|filter| prune::support(&self.columns, filter)).collect())
+    }
+
+    fn scan<'this, 'state, 'projection, 'filters, 'scan>(
+        &'this self,
+        state: &'state dyn Session,
+        projection: Option<&'projection Vec<usize>>,
+        filters: &'filters [Expr],
+        limit: Option<usize>,
+    ) -> Pin<Box<dyn Future<Output = Result<Arc<dyn ExecutionPlan>>> + Send + 'scan>>
+    where
+        'this: 'scan,
+        'state: 'scan,
+        'projection: 'scan,
+        'filters: 'scan,
+        Self: 'scan,
+    {
+        Box::pin(plan::plan(self, state, projection, filters, limit))
+    }
+}
