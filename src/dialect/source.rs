@@ -1,0 +1,204 @@
+//! A message as tokens, and the way back from a place in a token to a character of the message.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace};
+
+use crate::dialect::language::Language;
+use crate::dialect::statement::Statement;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The longest message, as in PostgreSQL's protocol.
+const MESSAGE_BYTES_MAX: usize = 1 << 30;
+/// The most operators in one expression, or UNIONs in one query.
+const CHAIN_MAX: usize = 20_000;
+/// From here on an expression is parsed on a stack of its own.
+const CHAIN_DEEP: usize = 200;
+/// Room for [`CHAIN_MAX`] frames of dropping, printing or visiting.
+const DEEP_STACK_BYTES: usize = 64 << 20;
+
+/// One statement of a message.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// What it says.
+    pub statement: Statement,
+    /// Its own text, without the semicolon.
+    pub text: String,
+    /// Characters before it in the message.
+    pub offset: usize,
+    lines: Arc<[usize]>,
+}
+
+impl Parsed {
+    pub(super) fn new(statement: Statement, text: String, offset: usize, lines: Arc<[usize]>) -> Self {
+        Self { statement, text, offset, lines }
+    }
+
+    /// Where a span of the statement's AST begins: the character of the message, counted from 1.
+    pub fn position(&self, span: Span) -> Option<usize> {
+        offset_in(&self.lines, span.start).map(|offset| offset + 1)
+    }
+}
+
+/// A message and where its lines begin.
+pub(super) struct Source<'a> {
+    pub text: &'a str,
+    tokens: Vec<TokenWithSpan>,
+    /// Characters before each line.
+    pub lines: Arc<[usize]>,
+    chain: usize,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(text: &'a str) -> Result<Self> {
+        if text.len() > MESSAGE_BYTES_MAX {
+            return Err(Error::new(ErrorKind::ProgramLimitExceeded, "the message is longer than 1 GiB"));
+        }
+        let lines: Arc<[usize]> = line_starts(text).into();
+        let mut tokens = Vec::new();
+        let tokenizer = &mut Tokenizer::new(&Language, text);
+        tokenizer.tokenize_with_location_into_buf(&mut tokens).map_err(|error| {
+            let offset = offset_in(&lines, error.location).unwrap_or(0);
+            lexical_error(&error.message, text, offset)
+        })?;
+        forget_foreign_keywords(&mut tokens);
+        let (chain, place) = longest_chain(&tokens);
+        if chain > CHAIN_MAX {
+            let error = Error::new(ErrorKind::StatementTooComplex, "stack depth limit exceeded")
+                .detail(format!("One expression has more than {CHAIN_MAX} operators."))
+                .hint("Use IN (...), = ANY(array) or a join with VALUES instead of a long chain of conditions.");
+            return Err(match offset_in(&lines, place) {
+                Some(offset) => error.at(offset + 1),
+                None => error,
+            });
+        }
+        Ok(Self { text, tokens, lines, chain })
+    }
+
+    /// True when trees of this message may be deeper than an ordinary stack bears.
+    pub(super) fn is_deep(&self) -> bool {
+        self.chain > CHAIN_DEEP
+    }
+
+    /// Parses on a stack that bears the depth of this message.
+    pub(super) fn within_stack<T>(&self, parse: impl FnOnce(Vec<TokenWithSpan>) -> Result<T>) -> Result<T> {
+        let tokens = self.tokens.clone();
+        match self.is_deep() {
+            true => stacker::grow(DEEP_STACK_BYTES, || parse(tokens)),
+            false => parse(tokens),
+        }
+    }
+
+    /// Characters before a place.
+    pub(super) fn offset(&self, place: Location) -> Option<usize> {
+        offset_in(&self.lines, place)
+    }
+
+    /// All characters.
+    pub(super) fn length(&self) -> usize {
+        self.text.chars().count()
+    }
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    let mut starts = vec![0];
+    starts.extend(text.chars().enumerate().filter(|(_, letter)| *letter == '\n').map(|(offset, _)| offset + 1));
+    starts
+}
+
+fn offset_in(lines: &[usize], place: Location) -> Option<usize> {
+    let line = usize::try_from(place.line).ok()?.checked_sub(1)?;
+    let column = usize::try_from(place.column).ok()?.checked_sub(1)?;
+    Some(lines.get(line)? + column)
+}
+
+/// What the tokenizer says, as PostgreSQL says it.
+fn lexical_error(message: &str, text: &str, offset: usize) -> Error {
+    let lower = message.to_ascii_lowercase();
+    let what = if lower.contains("unterminated string") || lower.contains("unterminated encoded") {
+        "unterminated quoted string"
+    } else if lower.contains("close delimiter") {
+        "unterminated quoted identifier"
+    } else if lower.contains("multi-line comment") {
+        "unterminated /* comment"
+    } else if lower.contains("dollar") {
+        "unterminated dollar-quoted string"
+    } else {
+        return Error::new(ErrorKind::SyntaxError, format!("syntax error: {}", message.trim())).at(offset + 1);
+    };
+    let rest: String = text.chars().skip(offset).take(40).collect();
+    Error::new(ErrorKind::SyntaxError, format!("{what} at or near \"{rest}\"")).at(offset + 1)
+}
+
+/// With time travel on, sqlparser also reads clauses of other systems after a table: `FROM t at`, `FROM t changes` would
+/// not be aliases. These words are taken back to plain names where PostgreSQL has no use for them.
+fn forget_foreign_keywords(tokens: &mut [TokenWithSpan]) {
+    let mut places = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        let Token::Word(word) = &token.token else { continue };
+        let forget = match word.keyword {
+            Keyword::CHANGES | Keyword::BEFORE => true,
+            Keyword::AT => {
+                let mut next = tokens[index + 1..].iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+                !matches!(next.next().map(|token| &token.token), Some(Token::Word(word)) if word.keyword == Keyword::TIME)
+            }
+            _ => false,
+        };
+        if forget {
+            places.push(index);
+        }
+    }
+    for index in places {
+        if let Token::Word(word) = &mut tokens[index].token {
+            word.keyword = Keyword::NoKeyword;
+        }
+    }
+}
+
+/// The most operators that can make one tree deep, and where that many are reached. An upper bound: commas and clauses
+/// begin anew, everything that is no operand counts.
+fn longest_chain(tokens: &[TokenWithSpan]) -> (usize, Location) {
+    let mut stack = vec![(0_usize, 0_usize)];
+    let mut longest = (0, Location::empty());
+    for token in tokens {
+        let level = stack.len() - 1;
+        let (operators, unions) = &mut stack[level];
+        match &token.token {
+            Token::LParen | Token::LBracket => {
+                *operators += 1;
+                stack.push((0, 0));
+            }
+            Token::RParen | Token::RBracket => {
+                if level > 0 {
+                    stack.pop();
+                }
+            }
+            Token::SemiColon => stack = vec![(0, 0)],
+            Token::Comma => *operators = 0,
+            Token::Word(word) => match word.keyword {
+                Keyword::NoKeyword => {}
+                Keyword::SELECT
+                | Keyword::FROM
+                | Keyword::WHERE
+                | Keyword::GROUP
+                | Keyword::HAVING
+                | Keyword::ORDER => {
+                    *operators = 0;
+                }
+                Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT => *unions += 1,
+                _ => *operators += 1,
+            },
+            Token::Whitespace(Whitespace::Space | Whitespace::Newline | Whitespace::Tab) | Token::Number(..) => {}
+            Token::SingleQuotedString(_) | Token::Placeholder(_) => {}
+            _ => *operators += 1,
+        }
+        if let Some((operators, unions)) = stack.last() {
+            let here = (*operators).max(*unions);
+            if here > longest.0 {
+                longest = (here, token.span.start);
+            }
+        }
+    }
+    longest
+}
