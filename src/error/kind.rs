@@ -84,6 +84,7 @@ kinds! {
     StatementTooComplex = "54001",
     ObjectNotInPrerequisiteState = "55000",
     ObjectInUse = "55006",
+    CantChangeRuntimeParam = "55P02",
     LockNotAvailable = "55P03",
     QueryCanceled = "57014",
     AdminShutdown = "57P01",
