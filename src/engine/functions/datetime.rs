@@ -1,0 +1,331 @@
+//! Functions on dates, times and intervals, where DataFusion has none or answers otherwise.
+
+use arrow::datatypes::IntervalMonthDayNano;
+use chrono::{Datelike, IsoWeek, NaiveDate, NaiveDateTime, Timelike};
+
+use crate::engine::functions::cast::parse_time::{DAY_MICROS, add_months, local_to_utc, named_zone, utc_to_local};
+use crate::engine::functions::cast::print::{civil, civil_time, micros_of_day};
+use crate::engine::functions::kind::Kind as K;
+use crate::engine::functions::scalar::{Arguments, Function, Overload};
+use crate::engine::functions::value::Value;
+use crate::error::{Error, ErrorKind, Result};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::stable("extract", EXTRACT),
+    Function::stable(
+        "age",
+        &[
+            Overload::new(&[K::Timestamp, K::Timestamp], K::Interval, |a| age(micros(a, 0)?, micros(a, 1)?)),
+            Overload::new(&[K::Timestamptz, K::Timestamptz], K::Interval, age_in_zone),
+            Overload::new(&[K::Timestamp], K::Interval, |a| age(today(a)?, micros(a, 0)?)),
+            Overload::new(&[K::Timestamptz], K::Interval, |a| age(today(a)?, utc_to_local(micros(a, 0)?, &a.session.time_zone)?)),
+        ],
+    ),
+    Function::immutable(
+        "make_timestamp",
+        &[Overload::new(&[K::Int4, K::Int4, K::Int4, K::Int4, K::Int4, K::Float8], K::Timestamp, make_timestamp)],
+    ),
+    Function::stable(
+        "make_timestamptz",
+        &[Overload::new(&[K::Int4, K::Int4, K::Int4, K::Int4, K::Int4, K::Float8], K::Timestamptz, make_timestamptz)],
+    ),
+    Function::immutable("make_interval", &[Overload::variadic(&[K::Float8], K::Interval, make_interval)]),
+    Function::immutable("justify_days", &[Overload::new(&[K::Interval], K::Interval, |a| Ok(Value::Interval(justify_days(span(a, 0)?))))]),
+    Function::immutable("justify_hours", &[Overload::new(&[K::Interval], K::Interval, |a| Ok(Value::Interval(justify_hours(span(a, 0)?))))]),
+    Function::immutable("justify_interval", &[Overload::new(&[K::Interval], K::Interval, justify_interval)]),
+    Function::immutable("isfinite", &[Overload::new(&[K::Any], K::Bool, |_| Ok(Value::Bool(true)))]),
+    Function::stable(
+        "timezone",
+        &[
+            Overload::new(&[K::Text, K::Timestamptz], K::Timestamp, to_zone),
+            Overload::new(&[K::Text, K::Timestamp], K::Timestamptz, from_zone),
+        ],
+    ),
+    Function::immutable("timestamp_difference", &[
+        Overload::new(&[K::Timestamp, K::Timestamp], K::Interval, difference),
+        Overload::new(&[K::Timestamptz, K::Timestamptz], K::Interval, difference),
+    ]),
+    Function::immutable("date_add_days", &[Overload::new(&[K::Date, K::Int8], K::Date, add_days)]),
+    Function::immutable("date_difference", &[Overload::new(&[K::Date, K::Date], K::Int4, date_difference)]),
+    Function::immutable("interval_scale", &[Overload::new(&[K::Interval, K::Float8], K::Interval, scale_interval)]),
+];
+
+const EXTRACT: &[Overload] = &[
+    Overload::new(&[K::Text, K::Timestamp], K::Numeric, extract_timestamp),
+    Overload::new(&[K::Text, K::Timestamptz], K::Numeric, extract_timestamptz),
+    Overload::new(&[K::Text, K::Date], K::Numeric, extract_timestamp),
+    Overload::new(&[K::Text, K::Interval], K::Numeric, extract_interval),
+    Overload::new(&[K::Text, K::Time], K::Numeric, extract_time),
+];
+
+fn micros(arguments: &Arguments<'_>, at: usize) -> Result<i64> {
+    match arguments.values.get(at) {
+        Some(Value::Timestamp(micros)) => Ok(*micros),
+        Some(Value::Date(days)) => Ok(i64::from(*days) * DAY_MICROS),
+        other => Err(Error::internal(format!("timestamp expected, not {other:?}"))),
+    }
+}
+
+fn span(arguments: &Arguments<'_>, at: usize) -> Result<IntervalMonthDayNano> {
+    match arguments.values.get(at) {
+        Some(Value::Interval(span)) => Ok(*span),
+        other => Err(Error::internal(format!("interval expected, not {other:?}"))),
+    }
+}
+
+fn out_of_range() -> Error {
+    Error::new(ErrorKind::DatetimeFieldOverflow, "timestamp out of range")
+}
+
+fn today(arguments: &Arguments<'_>) -> Result<i64> {
+    let local = utc_to_local(arguments.session.started_at.timestamp_micros(), &arguments.session.time_zone)?;
+    Ok(local.div_euclid(DAY_MICROS) * DAY_MICROS)
+}
+
+/// Six digits after the point: what `extract` shows for seconds.
+fn with_micros(micros: i64) -> Value<'static> {
+    Value::Decimal(i128::from(micros), 6)
+}
+
+fn whole(number: i64) -> Value<'static> {
+    Value::Decimal(i128::from(number) * 1_000_000, 6)
+}
+
+fn unknown_field(field: &str, pg_type: &str) -> Error {
+    Error::new(ErrorKind::InvalidParameterValue, format!("unit \"{field}\" not recognized for type {pg_type}"))
+}
+
+fn extract_timestamptz(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let utc = micros(arguments, 1)?;
+    let local = utc_to_local(utc, &arguments.session.time_zone)?;
+    let offset_seconds = (local - utc) / 1_000_000;
+    match arguments.text(0)?.to_ascii_lowercase().as_str() {
+        "epoch" => Ok(with_micros(utc)),
+        "timezone" => Ok(whole(offset_seconds)),
+        "timezone_hour" => Ok(whole(offset_seconds / 3600)),
+        "timezone_minute" => Ok(whole(offset_seconds / 60 % 60)),
+        field => extract_local(field, local, "timestamp with time zone"),
+    }
+}
+
+fn extract_timestamp(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let local = micros(arguments, 1)?;
+    match arguments.text(0)?.to_ascii_lowercase().as_str() {
+        "epoch" => Ok(with_micros(local)),
+        field => extract_local(field, local, "timestamp without time zone"),
+    }
+}
+
+fn extract_local(field: &str, local: i64, pg_type: &str) -> Result<Value<'static>> {
+    let moment = civil_time(local)?;
+    let in_minute = local.rem_euclid(60_000_000);
+    let year = i64::from(moment.year());
+    // No year 0: years before 1 are counted down from -1.
+    let century = |length: i64| if year > 0 { (year + length - 1) / length } else { -((length - year) / length) };
+    Ok(match field.trim_end_matches('s') {
+        "second" => with_micros(in_minute),
+        "millisecond" | "msec" => Value::Decimal(i128::from(in_minute) * 1000, 6),
+        "microsecond" | "usec" | "u" => whole(in_minute),
+        "minute" => whole(moment.minute().into()),
+        "hour" => whole(moment.hour().into()),
+        "day" => whole(moment.day().into()),
+        "dow" => whole(moment.weekday().num_days_from_sunday().into()),
+        "isodow" => whole(moment.weekday().number_from_monday().into()),
+        "doy" => whole(moment.ordinal().into()),
+        "week" => whole(iso(&moment).week().into()),
+        "isoyear" => whole(iso(&moment).year().into()),
+        "month" => whole(moment.month().into()),
+        "quarter" => whole((moment.month0() / 3 + 1).into()),
+        "year" => whole(if year > 0 { year } else { year - 1 }),
+        "decade" => whole(year.div_euclid(10)),
+        "century" | "centurie" => whole(century(100)),
+        "millennium" | "millennia" => whole(century(1000)),
+        "julian" => whole(i64::from(moment.date().to_epoch_days()) + 2_440_588),
+        _ => return Err(unknown_field(field, pg_type)),
+    })
+}
+
+fn iso(moment: &NaiveDateTime) -> IsoWeek {
+    moment.iso_week()
+}
+
+fn extract_time(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let Value::Time(micros) = &arguments.values[1] else { return Err(Error::internal("time expected")) };
+    match arguments.text(0)?.to_ascii_lowercase().as_str() {
+        "epoch" => Ok(with_micros(*micros)),
+        field @ ("day" | "month" | "year" | "dow" | "doy" | "week" | "quarter") => {
+            Err(unknown_field(field, "time without time zone"))
+        }
+        field => extract_local(field, *micros, "time without time zone"),
+    }
+}
+
+fn extract_interval(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let span = span(arguments, 1)?;
+    let (months, micros) = (i64::from(span.months), span.nanoseconds / 1000);
+    let in_minute = micros % 60_000_000;
+    let field = arguments.text(0)?.to_ascii_lowercase();
+    Ok(match field.trim_end_matches('s') {
+        "second" => with_micros(in_minute),
+        "millisecond" | "msec" => Value::Decimal(i128::from(in_minute) * 1000, 6),
+        "microsecond" | "usec" => whole(in_minute),
+        "minute" => whole(micros / 60_000_000 % 60),
+        "hour" => whole(micros / 3_600_000_000),
+        "day" => whole(span.days.into()),
+        "month" => whole(months % 12),
+        "quarter" => whole(months % 12 / 3 + 1),
+        "year" => whole(months / 12),
+        "decade" => whole(months / 120),
+        "century" => whole(months / 1200),
+        "millennium" => whole(months / 12_000),
+        // A year counts 365.25 days here, as in PostgreSQL.
+        "epoch" => with_micros(
+            (months / 12) * 31_557_600_000_000 + (months % 12) * 30 * DAY_MICROS + i64::from(span.days) * DAY_MICROS + micros,
+        ),
+        _ => return Err(unknown_field(&field, "interval")),
+    })
+}
+
+fn age_in_zone(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let zone = &arguments.session.time_zone;
+    age(utc_to_local(micros(arguments, 0)?, zone)?, utc_to_local(micros(arguments, 1)?, zone)?)
+}
+
+/// The difference in years, months, days and time, counted from the earlier one.
+fn age(later: i64, earlier: i64) -> Result<Value<'static>> {
+    let (sign, later, earlier) = if later < earlier { (-1, earlier, later) } else { (1, later, earlier) };
+    let (end, start) = (civil_time(later)?, civil_time(earlier)?);
+    let mut months = (end.year() - start.year()) * 12 + end.month().cast_signed() - start.month().cast_signed();
+    let mut days = end.day().cast_signed() - start.day().cast_signed();
+    let mut rest = micros_of_day(&end) - micros_of_day(&start);
+    if rest < 0 {
+        rest += DAY_MICROS;
+        days -= 1;
+    }
+    if days < 0 {
+        // PostgreSQL borrows the days of the earlier date's month.
+        days += days_of_month(start.date());
+        months -= 1;
+    }
+    Ok(Value::Interval(IntervalMonthDayNano::new(sign * months, sign * days, i64::from(sign) * rest * 1000)))
+}
+
+fn days_of_month(date: NaiveDate) -> i32 {
+    i32::from(date.num_days_in_month())
+}
+
+fn make_timestamp(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let part = |at: usize| arguments.integer(at);
+    let small = |at: usize| part(at).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+    let date = i32::try_from(part(0)?).ok().and_then(|year| NaiveDate::from_ymd_opt(year, small(1).ok()?, small(2).ok()?));
+    let (hour, minute, second) = (part(3)?, part(4)?, arguments.float(5)?);
+    let clock_fits = (0..=24).contains(&hour) && (0..60).contains(&minute) && (0.0..=60.0).contains(&second);
+    let date = date.filter(|_| clock_fits).ok_or_else(|| {
+        Error::new(ErrorKind::DatetimeFieldOverflow, "date/time field value out of range in make_timestamp")
+    })?;
+    let clock = hour * 3_600_000_000 + minute * 60_000_000 + (second * 1e6).round() as i64;
+    Ok(Value::Timestamp(i64::from(date.to_epoch_days()) * DAY_MICROS + clock))
+}
+
+fn make_timestamptz(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    match make_timestamp(arguments)? {
+        Value::Timestamp(local) => Ok(Value::Timestamp(local_to_utc(local, &arguments.session.time_zone)?)),
+        other => Ok(other),
+    }
+}
+
+/// Years, months, weeks, days, hours, minutes, seconds; 0 where not given.
+fn make_interval(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let part = |at: usize| if arguments.is_null(at) { Ok(0.0) } else { arguments.float(at) };
+    let months = part(0)? * 12.0 + part(1)?;
+    let days = part(2)? * 7.0 + part(3)?;
+    let nanos = (part(4)? * 3600.0 + part(5)? * 60.0 + part(6)?) * 1e9;
+    Ok(Value::Interval(IntervalMonthDayNano::new(months as i32, days as i32, nanos as i64)))
+}
+
+fn justify_days(span: IntervalMonthDayNano) -> IntervalMonthDayNano {
+    let (mut months, mut days) = (span.months + span.days / 30, span.days % 30);
+    if months > 0 && days < 0 {
+        (months, days) = (months - 1, days + 30);
+    } else if months < 0 && days > 0 {
+        (months, days) = (months + 1, days - 30);
+    }
+    IntervalMonthDayNano::new(months, days, span.nanoseconds)
+}
+
+fn justify_hours(span: IntervalMonthDayNano) -> IntervalMonthDayNano {
+    let day = DAY_MICROS * 1000;
+    let whole_days = i32::try_from(span.nanoseconds / day).unwrap_or(0);
+    let (mut days, mut nanos) = (span.days.saturating_add(whole_days), span.nanoseconds % day);
+    if days > 0 && nanos < 0 {
+        (days, nanos) = (days - 1, nanos + day);
+    } else if days < 0 && nanos > 0 {
+        (days, nanos) = (days + 1, nanos - day);
+    }
+    IntervalMonthDayNano::new(span.months, days, nanos)
+}
+
+fn justify_interval(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    Ok(Value::Interval(justify_days(justify_hours(span(arguments, 0)?))))
+}
+
+fn zone_of(name: &str) -> Result<chrono_tz::Tz> {
+    named_zone(name)
+        .ok_or_else(|| Error::new(ErrorKind::InvalidParameterValue, format!("time zone \"{name}\" not recognized")))
+}
+
+fn to_zone(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    Ok(Value::Timestamp(utc_to_local(micros(arguments, 1)?, &zone_of(arguments.text(0)?)?)?))
+}
+
+fn from_zone(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    Ok(Value::Timestamp(local_to_utc(micros(arguments, 1)?, &zone_of(arguments.text(0)?)?)?))
+}
+
+/// `timestamp - timestamp`: whole days and the rest.
+fn difference(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let all = micros(arguments, 0)?.checked_sub(micros(arguments, 1)?).ok_or_else(out_of_range)?;
+    let days = i32::try_from(all / DAY_MICROS).map_err(|_| out_of_range())?;
+    Ok(Value::Interval(IntervalMonthDayNano::new(0, days, all % DAY_MICROS * 1000)))
+}
+
+fn days(arguments: &Arguments<'_>, at: usize) -> Result<i32> {
+    match arguments.values.get(at) {
+        Some(Value::Date(days)) => Ok(*days),
+        other => Err(Error::internal(format!("date expected, not {other:?}"))),
+    }
+}
+
+fn add_days(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let sum = i64::from(days(arguments, 0)?).checked_add(arguments.integer(1)?).and_then(|sum| i32::try_from(sum).ok());
+    let sum = sum.ok_or_else(|| Error::new(ErrorKind::DatetimeFieldOverflow, "date out of range"))?;
+    civil(sum)?;
+    Ok(Value::Date(sum))
+}
+
+fn date_difference(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    Ok(Value::Int(i64::from(days(arguments, 0)?) - i64::from(days(arguments, 1)?)))
+}
+
+/// `interval * number`: a fraction of a month becomes days, a fraction of a day time.
+fn scale_interval(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let (span, factor) = (span(arguments, 0)?, arguments.float(1)?);
+    let months = f64::from(span.months) * factor;
+    let days = f64::from(span.days) * factor + months.fract() * 30.0;
+    let micros = (span.nanoseconds / 1000) as f64 * factor + (days.fract() * DAY_MICROS as f64).round();
+    let fits = |number: f64| number.abs() <= f64::from(i32::MAX);
+    if !fits(months) || !fits(days) || micros.abs() > 9.2e15 {
+        return Err(Error::new(ErrorKind::DatetimeFieldOverflow, "interval out of range"));
+    }
+    Ok(Value::Interval(IntervalMonthDayNano::new(months.trunc() as i32, days.trunc() as i32, micros.round() as i64 * 1000)))
+}
+
+/// A timestamp moved by an interval: months first, then days, then time.
+pub(super) fn moved(micros: i64, span: IntervalMonthDayNano) -> Result<i64> {
+    let start = civil_time(micros)?;
+    let date = add_months(start.date(), span.months).ok_or_else(out_of_range)?;
+    let days = i64::from(date.to_epoch_days()) + i64::from(span.days);
+    days.checked_mul(DAY_MICROS)
+        .and_then(|day| day.checked_add(micros_of_day(&start) + span.nanoseconds / 1000))
+        .ok_or_else(out_of_range)
+}

@@ -1,0 +1,143 @@
+//! Functions on text.
+
+use crate::catalog::name::quote_identifier;
+use crate::engine::functions::cast::print::print;
+use crate::engine::functions::kind::Kind as K;
+use crate::engine::functions::scalar::{Arguments, Function, Overload};
+use crate::engine::functions::value::Value;
+use crate::error::{Error, ErrorKind, Result};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::immutable("quote_ident", &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(quote_identifier(a.text(0)?))))]),
+    Function::stable("quote_literal", &[Overload::new(&[K::Any], K::Text, |a| quote_literal(a, "NULL"))]),
+    Function::stable("quote_nullable", &[Overload::with_nulls(&[K::Any], K::Text, |a| quote_literal(a, "NULL"))]),
+    Function::stable("format", &[Overload::variadic(&[K::Text, K::Any], K::Text, format)]),
+    Function::stable("concat", &[Overload::variadic(&[K::Any], K::Text, concat)]),
+    Function::stable("concat_ws", &[Overload::variadic(&[K::Text, K::Any], K::Text, concat_with_separator)]),
+    Function::immutable("to_hex", &[Overload::new(&[K::Int4], K::Text, to_hex_short), Overload::new(&[K::Int8], K::Text, to_hex)]),
+    Function::immutable("to_ascii", &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(a.text(0)?)))]),
+    Function::immutable("unistr", &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(a.text(0)?)))]),
+    Function::volatile("gen_random_uuid", &[Overload::new(&[], K::Uuid, |_| Ok(Value::text(uuid::Uuid::new_v4().to_string())))]),
+    Function::volatile("uuidv7", &[Overload::new(&[], K::Uuid, |_| Ok(Value::text(uuid::Uuid::now_v7().to_string())))]),
+];
+
+fn quote_literal(arguments: &Arguments<'_>, null: &str) -> Result<Value<'static>> {
+    if arguments.is_null(0) {
+        return Ok(Value::text(null));
+    }
+    let text = print(&arguments.values[0], &arguments.pg_type(0), arguments.session)?;
+    Ok(Value::text(quoted(&text)))
+}
+
+/// A text as a literal that reads back the same.
+fn quoted(text: &str) -> String {
+    let quoted = text.replace('\'', "''");
+    match text.contains('\\') {
+        true => format!("E'{}'", quoted.replace('\\', "\\\\")),
+        false => format!("'{quoted}'"),
+    }
+}
+
+/// `%s`, `%I`, `%L`, `%%`, with positions (`%2$s`) and widths (`%-10s`, `%*s`).
+fn format(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    if arguments.is_null(0) {
+        return Ok(Value::Null);
+    }
+    let mut out = String::new();
+    let mut letters = arguments.text(0)?.chars().peekable();
+    let mut next = 1;
+    while let Some(letter) = letters.next() {
+        if letter != '%' {
+            out.push(letter);
+            continue;
+        }
+        let mut spec = String::new();
+        while let Some(c) = letters.next_if(|c| c.is_ascii_digit() || matches!(c, '$' | '-' | '*')) {
+            spec.push(c);
+        }
+        match letters.next() {
+            Some('%') => out.push('%'),
+            Some(kind @ ('s' | 'I' | 'L')) => out.push_str(&format_one(arguments, &spec, kind, &mut next)?),
+            Some(other) => {
+                let message = format!("unrecognized format() type specifier \"{other}\"");
+                return Err(Error::new(ErrorKind::InvalidParameterValue, message).hint("For a single \"%\" use \"%%\"."));
+            }
+            None => {
+                return Err(Error::new(ErrorKind::InvalidParameterValue, "unterminated format() type specifier")
+                    .hint("For a single \"%\" use \"%%\"."));
+            }
+        }
+    }
+    Ok(Value::text(out))
+}
+
+fn format_one(arguments: &Arguments<'_>, spec: &str, kind: char, next: &mut usize) -> Result<String> {
+    let too_few = || Error::new(ErrorKind::InvalidParameterValue, "too few arguments for format()");
+    let (position, width) = spec.split_once('$').map_or((None, spec), |(position, width)| (Some(position), width));
+    let (left, width) = width.strip_prefix('-').map_or((false, width), |rest| (true, rest));
+    let width = match width {
+        "*" => {
+            *next += 1;
+            arguments.values.get(*next - 1).ok_or_else(too_few)?;
+            arguments.integer(*next - 1)?
+        }
+        digits => digits.parse().unwrap_or(0),
+    };
+    let at = position.and_then(|position| position.parse().ok()).unwrap_or(*next);
+    *next = at + 1;
+    let value = arguments.values.get(at).ok_or_else(too_few)?;
+    let text = match (value, kind) {
+        (Value::Null, 'L') => "NULL".to_owned(),
+        (Value::Null, 'I') => {
+            return Err(Error::new(ErrorKind::InvalidParameterValue, "null values cannot be formatted as an SQL identifier"));
+        }
+        (Value::Null, _) => String::new(),
+        (value, kind) => {
+            let text = print(value, &arguments.pg_type(at), arguments.session)?;
+            match kind {
+                'I' => quote_identifier(&text),
+                'L' => quoted(&text),
+                _ => text,
+            }
+        }
+    };
+    let size = usize::try_from(width.unsigned_abs()).unwrap_or(0);
+    Ok(if left || width < 0 { format!("{text:<size$}") } else { format!("{text:>size$}") })
+}
+
+/// A value as `concat` shows it: booleans are `t` and `f`.
+fn plain_text(arguments: &Arguments<'_>, at: usize) -> Result<Option<String>> {
+    Ok(match &arguments.values[at] {
+        Value::Null => None,
+        Value::Bool(truth) => Some(if *truth { "t" } else { "f" }.to_owned()),
+        value => Some(print(value, &arguments.pg_type(at), arguments.session)?),
+    })
+}
+
+fn concat(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let mut out = String::new();
+    for at in 0..arguments.len() {
+        out.push_str(&plain_text(arguments, at)?.unwrap_or_default());
+    }
+    Ok(Value::text(out))
+}
+
+fn concat_with_separator(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    if arguments.is_null(0) {
+        return Ok(Value::Null);
+    }
+    let mut parts = Vec::new();
+    for at in 1..arguments.len() {
+        parts.extend(plain_text(arguments, at)?);
+    }
+    Ok(Value::text(parts.join(arguments.text(0)?)))
+}
+
+fn to_hex(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    Ok(Value::text(format!("{:x}", arguments.integer(0)?)))
+}
+
+fn to_hex_short(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    Ok(Value::text(format!("{:x}", arguments.integer(0)? as i32)))
+}
+
