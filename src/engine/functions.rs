@@ -24,6 +24,7 @@ mod arrays;
 mod builtin;
 pub mod cast;
 mod catalog;
+pub mod checked;
 mod datetime;
 mod format_number;
 mod format_time;
@@ -44,7 +45,7 @@ pub(crate) mod tests;
 
 pub use aggregates::SINGLE_VALUE;
 pub use names::relation_name;
-pub use series::table;
+pub use series::{table, table_source};
 
 /// Reads a setting by its lower-case name.
 pub type ReadSetting = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -117,8 +118,9 @@ const FAMILIES: &[&[Function]] = &[
     json::FUNCTIONS,
 ];
 
-static FUNCTIONS: LazyLock<HashMap<&'static str, &'static Function>> =
-    LazyLock::new(|| FAMILIES.iter().flat_map(|family| family.iter()).map(|function| (function.name, function)).collect());
+static FUNCTIONS: LazyLock<HashMap<&'static str, &'static Function>> = LazyLock::new(|| {
+    FAMILIES.iter().flat_map(|family| family.iter()).map(|function| (function.name, function)).collect()
+});
 
 /// The function of one row of that name, bound to the session.
 pub fn scalar(name: &str, session: &Arc<FunctionContext>) -> Option<Arc<ScalarUDF>> {
@@ -129,7 +131,7 @@ pub fn scalar(name: &str, session: &Arc<FunctionContext>) -> Option<Arc<ScalarUD
     if let Some(function) = FUNCTIONS.get(name) {
         return Some(Arc::new(ScalarUDF::new_from_impl(ScalarFunction::new(function, session))));
     }
-    builtin::scalar(name)
+    checked::scalar(name).or_else(|| builtin::scalar(name))
 }
 
 /// The aggregate function of that name, where DataFusion has none or another meaning.
@@ -140,4 +142,9 @@ pub fn aggregate(name: &str) -> Option<Arc<AggregateUDF>> {
 /// All scalar functions of ours, for `pg_proc`.
 pub fn all() -> impl Iterator<Item = &'static Function> {
     FAMILIES.iter().flat_map(|family| family.iter())
+}
+
+/// The name of a type by its number, for lists of functions.
+pub(crate) fn type_name_of(oid: u32) -> String {
+    names::type_name(oid, None).unwrap_or_else(|| "???".to_owned())
 }

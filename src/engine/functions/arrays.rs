@@ -1,6 +1,7 @@
 //! Functions on arrays that DataFusion lacks or answers otherwise.
 
-use arrow::array::Array;
+use arrow::array::{Array, new_empty_array};
+use arrow::datatypes::DataType;
 
 use crate::catalog::pg_type::PgType;
 use crate::engine::functions::cast::print::print;
@@ -24,10 +25,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
             Overload::with_nulls(&[K::Text, K::Text, K::Text], K::Array(&K::Text), string_to_array),
         ],
     ),
-    Function::immutable("array_length", &[Overload::new(&[K::AnyArray, K::Int4], K::Int4, |a| length(a, a.integer(1)?))]),
-    Function::immutable("array_upper", &[Overload::new(&[K::AnyArray, K::Int4], K::Int4, |a| length(a, a.integer(1)?))]),
+    Function::immutable(
+        "array_length",
+        &[Overload::new(&[K::AnyArray, K::Int4], K::Int4, |a| length(a, a.integer(1)?))],
+    ),
+    Function::immutable(
+        "array_upper",
+        &[Overload::new(&[K::AnyArray, K::Int4], K::Int4, |a| length(a, a.integer(1)?))],
+    ),
     Function::immutable("array_lower", &[Overload::new(&[K::AnyArray, K::Int4], K::Int4, lower)]),
     Function::immutable("array_ndims", &[Overload::new(&[K::AnyArray], K::Int4, dimensions)]),
+    // What the shim puts around `array_agg` for ARRAY(SELECT ...).
+    Function::immutable("array_or_empty", &[Overload::with_nulls(&[K::AnyArray], K::Same(0), array_or_empty)]),
     Function::immutable("cardinality", &[Overload::new(&[K::AnyArray], K::Int4, cardinality)]),
 ];
 
@@ -48,7 +57,13 @@ fn element_type(pg_type: &PgType) -> PgType {
     }
 }
 
-fn flatten(items: &dyn Array, element: &PgType, null: Option<&str>, arguments: &Arguments<'_>, parts: &mut Vec<String>) -> Result<()> {
+fn flatten(
+    items: &dyn Array,
+    element: &PgType,
+    null: Option<&str>,
+    arguments: &Arguments<'_>,
+    parts: &mut Vec<String>,
+) -> Result<()> {
     for row in 0..items.len() {
         match value::read(items, row)? {
             Value::Null => parts.extend(null.map(str::to_owned)),
@@ -98,6 +113,13 @@ fn lower(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     })
 }
 
+fn array_or_empty(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    Ok(match (&arguments.values[0], arguments.result.data_type()) {
+        (Value::Null, DataType::List(element)) => Value::List(new_empty_array(element.data_type())),
+        (value, _) => value.clone().into_owned(),
+    })
+}
+
 fn dimensions(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     let mut depth = 0;
     let mut items = std::sync::Arc::clone(arguments.list(0)?);
@@ -117,7 +139,7 @@ fn cardinality(arguments: &Arguments<'_>) -> Result<Value<'static>> {
         flatten(items, &PgType::Text, Some(""), arguments, &mut parts).map(|()| parts.len())
     };
     let items = arguments.list(0)?;
-    let nested = matches!(items.data_type(), arrow::datatypes::DataType::List(_));
+    let nested = matches!(items.data_type(), DataType::List(_));
     let total = if nested { count(items.as_ref())? } else { items.len() };
     Ok(Value::Int(i64::try_from(total).unwrap_or(i64::MAX)))
 }

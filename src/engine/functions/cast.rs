@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DataFusionError, Result as DataFusionResult, ScalarValue};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    Cast, ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    Cast, ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
 use crate::catalog::pg_type::{PgType, parse_type_name};
@@ -27,7 +27,6 @@ pub mod print;
 
 #[cfg(test)]
 mod tests;
-
 
 /// The name under which the shim calls it.
 pub const CAST: &str = "pg_cast";
@@ -72,7 +71,13 @@ impl CastFunction {
         }
         let mut values = Vec::with_capacity(array.len());
         for row in 0..array.len() {
-            values.push(convert::convert(value::read(array.as_ref(), row)?, &from, &to, target.data_type(), &self.session)?);
+            values.push(convert::convert(
+                value::read(array.as_ref(), row)?,
+                &from,
+                &to,
+                target.data_type(),
+                &self.session,
+            )?);
         }
         value::build(target.data_type(), values)
     }
@@ -100,7 +105,8 @@ fn result_field(source: &Field, literal: Option<&ScalarValue>, target: &PgType) 
 fn is_plain(source: &Field, target: &Field, session: &FunctionContext) -> bool {
     use DataType as D;
     let (from, to) = (source.data_type(), target.data_type());
-    if PgType::of(target) == PgType::Text && PgType::of(source) != PgType::Text && !is_string_kind(&PgType::of(source)) {
+    if PgType::of(target) == PgType::Text && PgType::of(source) != PgType::Text && !is_string_kind(&PgType::of(source))
+    {
         return false;
     }
     match (from, to) {

@@ -12,10 +12,7 @@ use crate::engine::functions::value::Value;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::stable(
-        "format_type",
-        &[Overload::with_nulls(&[K::Oid, K::Int4], K::Text, format_type)],
-    ),
+    Function::stable("format_type", &[Overload::with_nulls(&[K::Oid, K::Int4], K::Text, format_type)]),
     Function::stable("pg_typeof", &[Overload::with_nulls(&[K::Any], K::RegType, pg_typeof)]),
     Function::stable("pg_get_userbyid", &[Overload::new(&[K::Oid], K::Name, role_name)]),
     Function::stable("pg_table_is_visible", &[Overload::new(&[K::Oid], K::Bool, relation_is_visible)]),
@@ -40,11 +37,17 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::stable(
         "pg_get_constraintdef",
-        &[Overload::new(&[K::Oid], K::Text, constraint_definition), Overload::new(&[K::Oid, K::Bool], K::Text, constraint_definition)],
+        &[
+            Overload::new(&[K::Oid], K::Text, constraint_definition),
+            Overload::new(&[K::Oid, K::Bool], K::Text, constraint_definition),
+        ],
     ),
     Function::stable(
         "pg_get_indexdef",
-        &[Overload::new(&[K::Oid], K::Text, index_definition), Overload::new(&[K::Oid, K::Int4, K::Bool], K::Text, index_definition)],
+        &[
+            Overload::new(&[K::Oid], K::Text, index_definition),
+            Overload::new(&[K::Oid, K::Int4, K::Bool], K::Text, index_definition),
+        ],
     ),
     Function::stable(
         "pg_get_viewdef",
@@ -72,7 +75,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::stable("pg_get_function_identity_arguments", &[Overload::new(&[K::Oid], K::Text, function_arguments)]),
     Function::stable(
         "obj_description",
-        &[Overload::new(&[K::Oid], K::Text, object_comment), Overload::new(&[K::Oid, K::Text], K::Text, object_comment)],
+        &[
+            Overload::new(&[K::Oid], K::Text, object_comment),
+            Overload::new(&[K::Oid, K::Text], K::Text, object_comment),
+        ],
     ),
     Function::stable("shobj_description", &[Overload::new(&[K::Oid, K::Text], K::Text, |_| Ok(Value::Null))]),
     Function::stable("col_description", &[Overload::new(&[K::Oid, K::Int4], K::Text, column_comment)]),
@@ -202,7 +208,8 @@ fn constraint_definition(arguments: &Arguments<'_>) -> Result<Value<'static>> {
         ConstraintKind::PrimaryKey { columns } => format!("PRIMARY KEY ({})", quoted_list(columns)),
         ConstraintKind::Unique { columns } => format!("UNIQUE ({})", quoted_list(columns)),
         ConstraintKind::ForeignKey { columns, references, referenced_columns } => {
-            let target = names::relation_name(references.0, arguments.session).unwrap_or_else(|| references.to_string());
+            let target =
+                names::relation_name(references.0, arguments.session).unwrap_or_else(|| references.to_string());
             format!("FOREIGN KEY ({}) REFERENCES {target}({})", quoted_list(columns), quoted_list(referenced_columns))
         }
     }))
@@ -212,10 +219,15 @@ fn index_definition(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     let Some((relation, constraint)) = constraint_of(arguments, arguments.oid(0)?) else { return Ok(Value::Null) };
     if arguments.len() > 1 && arguments.integer(1)? > 0 {
         let at = usize::try_from(arguments.integer(1)? - 1).unwrap_or(usize::MAX);
-        return Ok(Value::text(constraint.columns().get(at).map(|column| quote_identifier(column)).unwrap_or_default()));
+        return Ok(Value::text(
+            constraint.columns().get(at).map(|column| quote_identifier(column)).unwrap_or_default(),
+        ));
     }
     let (table, index) = (arguments.session.catalog.name_of(&relation).quoted(), quote_identifier(&constraint.name));
-    Ok(Value::text(format!("CREATE UNIQUE INDEX {index} ON {table} USING btree ({})", quoted_list(constraint.columns()))))
+    Ok(Value::text(format!(
+        "CREATE UNIQUE INDEX {index} ON {table} USING btree ({})",
+        quoted_list(constraint.columns())
+    )))
 }
 
 fn view_definition(arguments: &Arguments<'_>) -> Result<Value<'static>> {
@@ -227,7 +239,8 @@ fn view_definition(arguments: &Arguments<'_>) -> Result<Value<'static>> {
         return Ok(Value::text(format!(" {};", view.sql)));
     }
     let relation = arguments.session.catalog.relation_by_oid(Oid(oid));
-    let query = relation.as_ref().and_then(|relation| relation.view()).map(|view| view.query.trim().trim_end_matches(';'));
+    let query =
+        relation.as_ref().and_then(|relation| relation.view()).map(|view| view.query.trim().trim_end_matches(';'));
     Ok(Value::optional_text(query.map(|query| format!(" {query};"))))
 }
 
@@ -255,7 +268,9 @@ fn object_comment(arguments: &Arguments<'_>) -> Result<Value<'static>> {
 }
 
 fn column_comment(arguments: &Arguments<'_>) -> Result<Value<'static>> {
-    let Some(relation) = arguments.session.catalog.relation_by_oid(Oid(arguments.oid(0)?)) else { return Ok(Value::Null) };
+    let Some(relation) = arguments.session.catalog.relation_by_oid(Oid(arguments.oid(0)?)) else {
+        return Ok(Value::Null);
+    };
     let number = arguments.integer(1)?;
     let column = relation.columns.iter().find(|column| i64::from(column.number) == number);
     Ok(Value::optional_text(column.and_then(|column| column.comment.clone())))
@@ -301,7 +316,9 @@ fn database_size(arguments: &Arguments<'_>) -> Result<Value<'static>> {
 /// `8192 bytes`, `8 kB`, `12 MB`: the next unit from 10 of it on, as PostgreSQL does.
 fn size_pretty(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     let bytes = match &arguments.values[0] {
-        Value::Decimal(digits, scale) => i64::try_from(digits / 10i128.pow(u32::from(scale.unsigned_abs()))).unwrap_or(i64::MAX),
+        Value::Decimal(digits, scale) => {
+            i64::try_from(digits / 10i128.pow(u32::from(scale.unsigned_abs()))).unwrap_or(i64::MAX)
+        }
         _ => arguments.integer(0)?,
     };
     if bytes.unsigned_abs() < 10 * 1024 {

@@ -18,7 +18,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
             Overload::new(&[K::Timestamp, K::Timestamp], K::Interval, |a| age(micros(a, 0)?, micros(a, 1)?)),
             Overload::new(&[K::Timestamptz, K::Timestamptz], K::Interval, age_in_zone),
             Overload::new(&[K::Timestamp], K::Interval, |a| age(today(a)?, micros(a, 0)?)),
-            Overload::new(&[K::Timestamptz], K::Interval, |a| age(today(a)?, utc_to_local(micros(a, 0)?, &a.session.time_zone)?)),
+            Overload::new(&[K::Timestamptz], K::Interval, |a| {
+                age(today(a)?, utc_to_local(micros(a, 0)?, &a.session.time_zone)?)
+            }),
         ],
     ),
     Function::immutable(
@@ -30,8 +32,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Overload::new(&[K::Int4, K::Int4, K::Int4, K::Int4, K::Int4, K::Float8], K::Timestamptz, make_timestamptz)],
     ),
     Function::immutable("make_interval", &[Overload::variadic(&[K::Float8], K::Interval, make_interval)]),
-    Function::immutable("justify_days", &[Overload::new(&[K::Interval], K::Interval, |a| Ok(Value::Interval(justify_days(span(a, 0)?))))]),
-    Function::immutable("justify_hours", &[Overload::new(&[K::Interval], K::Interval, |a| Ok(Value::Interval(justify_hours(span(a, 0)?))))]),
+    Function::immutable(
+        "justify_days",
+        &[Overload::new(&[K::Interval], K::Interval, |a| Ok(Value::Interval(justify_days(span(a, 0)?))))],
+    ),
+    Function::immutable(
+        "justify_hours",
+        &[Overload::new(&[K::Interval], K::Interval, |a| Ok(Value::Interval(justify_hours(span(a, 0)?))))],
+    ),
     Function::immutable("justify_interval", &[Overload::new(&[K::Interval], K::Interval, justify_interval)]),
     Function::immutable("isfinite", &[Overload::new(&[K::Any], K::Bool, |_| Ok(Value::Bool(true)))]),
     Function::stable(
@@ -41,10 +49,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
             Overload::new(&[K::Text, K::Timestamp], K::Timestamptz, from_zone),
         ],
     ),
-    Function::immutable("timestamp_difference", &[
-        Overload::new(&[K::Timestamp, K::Timestamp], K::Interval, difference),
-        Overload::new(&[K::Timestamptz, K::Timestamptz], K::Interval, difference),
-    ]),
+    Function::immutable(
+        "timestamp_difference",
+        &[
+            Overload::new(&[K::Timestamp, K::Timestamp], K::Interval, difference),
+            Overload::new(&[K::Timestamptz, K::Timestamptz], K::Interval, difference),
+        ],
+    ),
     Function::immutable("date_add_days", &[Overload::new(&[K::Date, K::Int8], K::Date, add_days)]),
     Function::immutable("date_difference", &[Overload::new(&[K::Date, K::Date], K::Int4, date_difference)]),
     Function::immutable("interval_scale", &[Overload::new(&[K::Interval, K::Float8], K::Interval, scale_interval)]),
@@ -180,7 +191,10 @@ fn extract_interval(arguments: &Arguments<'_>) -> Result<Value<'static>> {
         "millennium" => whole(months / 12_000),
         // A year counts 365.25 days here, as in PostgreSQL.
         "epoch" => with_micros(
-            (months / 12) * 31_557_600_000_000 + (months % 12) * 30 * DAY_MICROS + i64::from(span.days) * DAY_MICROS + micros,
+            (months / 12) * 31_557_600_000_000
+                + (months % 12) * 30 * DAY_MICROS
+                + i64::from(span.days) * DAY_MICROS
+                + micros,
         ),
         _ => return Err(unknown_field(&field, "interval")),
     })
@@ -217,7 +231,8 @@ fn days_of_month(date: NaiveDate) -> i32 {
 fn make_timestamp(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     let part = |at: usize| arguments.integer(at);
     let small = |at: usize| part(at).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
-    let date = i32::try_from(part(0)?).ok().and_then(|year| NaiveDate::from_ymd_opt(year, small(1).ok()?, small(2).ok()?));
+    let date =
+        i32::try_from(part(0)?).ok().and_then(|year| NaiveDate::from_ymd_opt(year, small(1).ok()?, small(2).ok()?));
     let (hour, minute, second) = (part(3)?, part(4)?, arguments.float(5)?);
     let clock_fits = (0..=24).contains(&hour) && (0..60).contains(&minute) && (0.0..=60.0).contains(&second);
     let date = date.filter(|_| clock_fits).ok_or_else(|| {
@@ -317,7 +332,11 @@ fn scale_interval(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     if !fits(months) || !fits(days) || micros.abs() > 9.2e15 {
         return Err(Error::new(ErrorKind::DatetimeFieldOverflow, "interval out of range"));
     }
-    Ok(Value::Interval(IntervalMonthDayNano::new(months.trunc() as i32, days.trunc() as i32, micros.round() as i64 * 1000)))
+    Ok(Value::Interval(IntervalMonthDayNano::new(
+        months.trunc() as i32,
+        days.trunc() as i32,
+        micros.round() as i64 * 1000,
+    )))
 }
 
 /// A timestamp moved by an interval: months first, then days, then time.

@@ -7,7 +7,8 @@ use crate::engine::functions::scalar::{Arguments, Function, Overload};
 use crate::engine::functions::value::{Value, rescale};
 use crate::error::{Error, ErrorKind, Result};
 
-pub(super) const FUNCTIONS: &[Function] = &[Function::immutable("to_number", &[Overload::new(&[K::Text, K::Text], K::Numeric, to_number)])];
+pub(super) const FUNCTIONS: &[Function] =
+    &[Function::immutable("to_number", &[Overload::new(&[K::Text, K::Text], K::Numeric, to_number)])];
 
 /// What a template asks for.
 #[derive(Debug, Default)]
@@ -36,9 +37,11 @@ fn parse_template(template: &str) -> Template {
     let mut after_v = false;
     while let Some(letter) = rest.chars().next() {
         let started = !parsed.whole.is_empty() || parsed.point;
-        let word = ["EEEE", "FM", "MI", "PL", "SG", "PR", "RN", "TH", "th"]
-            .into_iter()
-            .find(|word| rest.get(..word.len()).is_some_and(|head| head == *word || (word.len() > 1 && *word != "th" && *word != "TH" && head.eq_ignore_ascii_case(word))));
+        let word = ["EEEE", "FM", "MI", "PL", "SG", "PR", "RN", "TH", "th"].into_iter().find(|word| {
+            rest.get(..word.len()).is_some_and(|head| {
+                head == *word || (word.len() > 1 && *word != "th" && *word != "TH" && head.eq_ignore_ascii_case(word))
+            })
+        });
         match (word, letter) {
             (Some("EEEE"), _) => parsed.exponent = true,
             (Some("FM"), _) => parsed.compact = true,
@@ -97,7 +100,13 @@ fn render(template: &Template, rounded: i128, places: i8) -> String {
     let digits = if whole == "0" && slots > 0 && !template.fraction.is_empty() { "" } else { whole };
     let overflow = digits.len() > slots && whole != "0";
     let body = match overflow {
-        true => template.whole.iter().chain(['.'].iter().filter(|_| template.point)).chain(&template.fraction).map(|c| if matches!(c, '9' | '0') { '#' } else { *c }).collect(),
+        true => template
+            .whole
+            .iter()
+            .chain(['.'].iter().filter(|_| template.point))
+            .chain(&template.fraction)
+            .map(|c| if matches!(c, '9' | '0') { '#' } else { *c })
+            .collect(),
         false => {
             let mut body = place_whole(template, digits, slots);
             if template.point {
@@ -209,8 +218,19 @@ fn scientific(digits: i128, scale: i8, places: usize) -> String {
 
 fn roman(digits: i128, scale: i8, compact: bool) -> String {
     const NUMERALS: [(i128, &str); 13] = [
-        (1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"), (9, "IX"),
-        (5, "V"), (4, "IV"), (1, "I"),
+        (1000, "M"),
+        (900, "CM"),
+        (500, "D"),
+        (400, "CD"),
+        (100, "C"),
+        (90, "XC"),
+        (50, "L"),
+        (40, "XL"),
+        (10, "X"),
+        (9, "IX"),
+        (5, "V"),
+        (4, "IV"),
+        (1, "I"),
     ];
     let mut number = rescale(digits, scale, 0).unwrap_or(0);
     if !(1..4000).contains(&number) {

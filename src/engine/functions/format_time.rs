@@ -24,7 +24,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
             Overload::new(&[K::Float8, K::Text], K::Text, format_number::number_to_char),
         ],
     ),
-    Function::stable("to_date", &[Overload::new(&[K::Text, K::Text], K::Date, to_date), Overload::new(&[K::Text], K::Date, plain_date)]),
+    Function::stable(
+        "to_date",
+        &[Overload::new(&[K::Text, K::Text], K::Date, to_date), Overload::new(&[K::Text], K::Date, plain_date)],
+    ),
     Function::stable(
         "to_timestamp",
         &[
@@ -37,10 +40,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 /// The templates' words, longest first where one begins another.
 const WORDS: &[&str] = &[
-    "YYYY", "Y,YYY", "YYY", "YY", "Y", "IYYY", "IYY", "IY", "IDDD", "ID", "IW", "I", "HH24", "HH12", "HH", "MI", "SSSSS", "SSSS",
-    "SS", "MS", "US", "FF1", "FF2", "FF3", "FF4", "FF5", "FF6", "AM", "PM", "am", "pm", "A.M.", "P.M.", "a.m.", "p.m.", "MONTH",
-    "Month", "month", "MON", "Mon", "mon", "MM", "DAY", "Day", "day", "DY", "Dy", "dy", "DDD", "DD", "D", "WW", "W", "CC", "J", "Q",
-    "RM", "rm", "BC", "AD", "B.C.", "A.D.", "TZH", "TZM", "TZ", "tz", "OF",
+    "YYYY", "Y,YYY", "YYY", "YY", "Y", "IYYY", "IYY", "IY", "IDDD", "ID", "IW", "I", "HH24", "HH12", "HH", "MI",
+    "SSSSS", "SSSS", "SS", "MS", "US", "FF1", "FF2", "FF3", "FF4", "FF5", "FF6", "AM", "PM", "am", "pm", "A.M.",
+    "P.M.", "a.m.", "p.m.", "MONTH", "Month", "month", "MON", "Mon", "mon", "MM", "DAY", "Day", "day", "DY", "Dy",
+    "dy", "DDD", "DD", "D", "WW", "W", "CC", "J", "Q", "RM", "rm", "BC", "AD", "B.C.", "A.D.", "TZH", "TZM", "TZ",
+    "tz", "OF",
 ];
 
 /// A piece of a template.
@@ -71,7 +75,13 @@ fn pieces(template: &str) -> Vec<Piece<'_>> {
         }
         if let Some(word) = word_at(rest) {
             rest = &rest[word.len()..];
-            let ordinal = if rest.starts_with("TH") { Some(true) } else if rest.starts_with("th") { Some(false) } else { None };
+            let ordinal = if rest.starts_with("TH") {
+                Some(true)
+            } else if rest.starts_with("th") {
+                Some(false)
+            } else {
+                None
+            };
             rest = if ordinal.is_some() { &rest[2..] } else { rest };
             pieces.push(Piece::Word { word, fill, ordinal });
             fill = true;
@@ -147,7 +157,13 @@ fn interval_word(word: &str, fill: bool, span: &IntervalMonthDayNano) -> String 
         "MM" => padded((span.months % 12).into(), 2),
         "DD" => padded(span.days.into(), 2),
         "HH24" => padded(seconds / 3600, 2),
-        "HH" | "HH12" => padded(match seconds / 3600 % 12 { 0 => 12, hour => hour }, 2),
+        "HH" | "HH12" => padded(
+            match seconds / 3600 % 12 {
+                0 => 12,
+                hour => hour,
+            },
+            2,
+        ),
         "MI" => padded(seconds / 60 % 60, 2),
         "SS" => padded(seconds % 60, 2),
         "MS" => padded(micros / 1000 % 1000, 3),
@@ -185,7 +201,18 @@ fn ordinal_suffix(number: i64) -> &'static str {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const ROMAN: [&str; 12] = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII"];
@@ -219,11 +246,19 @@ fn render_word(word: &str, fill: bool, clock: &Clock) -> String {
         "I" => (local.iso_week().year() % 10).to_string(),
         "IW" => padded(local.iso_week().week().into(), 2),
         "ID" => local.weekday().number_from_monday().to_string(),
-        "IDDD" => padded((i64::from(local.iso_week().week()) - 1) * 7 + i64::from(local.weekday().number_from_monday()), 3),
+        "IDDD" => {
+            padded((i64::from(local.iso_week().week()) - 1) * 7 + i64::from(local.weekday().number_from_monday()), 3)
+        }
         "MM" => padded(local.month().into(), 2),
         "MONTH" | "Month" | "month" => named(MONTHS[month], word, fill),
         "MON" | "Mon" | "mon" => named(&MONTHS[month][..3], word, fill),
-        "RM" => if fill { format!("{:<4}", ROMAN[month]) } else { ROMAN[month].to_owned() },
+        "RM" => {
+            if fill {
+                format!("{:<4}", ROMAN[month])
+            } else {
+                ROMAN[month].to_owned()
+            }
+        }
         "rm" => ROMAN[month].to_ascii_lowercase(),
         "DAY" | "Day" | "day" => named(DAYS[weekday], word, fill),
         "DY" | "Dy" | "dy" => named(&DAYS[weekday][..3], word, false),
@@ -285,7 +320,8 @@ struct Read {
 }
 
 fn read(text: &str, template: &str) -> Result<Read> {
-    let mut found = Read { year: 1, month: 1, day: 1, day_of_year: None, micros: 0, afternoon: None, offset_seconds: None };
+    let mut found =
+        Read { year: 1, month: 1, day: 1, day_of_year: None, micros: 0, afternoon: None, offset_seconds: None };
     let mut rest = text.trim_start();
     for piece in pieces(template) {
         match piece {
@@ -295,7 +331,9 @@ fn read(text: &str, template: &str) -> Result<Read> {
                 if letter.is_alphanumeric() {
                     rest = rest.get(separator.len()..).unwrap_or_default();
                 } else {
-                    rest = rest.strip_prefix(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '+') || c == letter).unwrap_or(rest);
+                    rest = rest
+                        .strip_prefix(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '+') || c == letter)
+                        .unwrap_or(rest);
                 }
             }
             Piece::Word { word, .. } => {
@@ -343,7 +381,8 @@ fn read_word<'a>(word: &str, text: &'a str, found: &mut Read) -> Option<&'a str>
         _ => (2, 0),
     };
     // Digits that are followed by more digits in the template are read by width.
-    let most = if upper == "YYYY" && text.bytes().take_while(u8::is_ascii_digit).count() >= 8 { 4 } else { most + unit };
+    let most =
+        if upper == "YYYY" && text.bytes().take_while(u8::is_ascii_digit).count() >= 8 { 4 } else { most + unit };
     let (number, rest) = digits(most)?;
     let read_digits = text.len() - rest.len();
     set_field(&upper, number, read_digits, found)?;
@@ -362,7 +401,9 @@ fn set_field(word: &str, number: i64, digits: usize, found: &mut Read) -> Option
     let small = u32::try_from(number).ok()?;
     match word {
         "YYYY" => found.year = i32::try_from(number).ok()?,
-        "YYY" | "YY" | "Y" => found.year = i32::try_from(if number < 70 { 2000 + number } else { 1900 + number }).ok()?,
+        "YYY" | "YY" | "Y" => {
+            found.year = i32::try_from(if number < 70 { 2000 + number } else { 1900 + number }).ok()?
+        }
         "MM" => found.month = small,
         "DD" => found.day = small,
         "DDD" => found.day_of_year = Some(small),
@@ -381,7 +422,8 @@ fn set_field(word: &str, number: i64, digits: usize, found: &mut Read) -> Option
 
 impl Read {
     fn local_micros(&self, text: &str) -> Result<i64> {
-        let out_of_range = || Error::new(ErrorKind::DatetimeFieldOverflow, format!("date/time field value out of range: \"{text}\""));
+        let out_of_range =
+            || Error::new(ErrorKind::DatetimeFieldOverflow, format!("date/time field value out of range: \"{text}\""));
         let date = match self.day_of_year {
             Some(day) => NaiveDate::from_yo_opt(self.year, day),
             None => NaiveDate::from_ymd_opt(self.year, self.month, self.day),
@@ -428,6 +470,9 @@ fn seconds_to_timestamp(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     let micros = arguments.float(0)? * 1e6;
     match micros.is_finite() && micros.abs() < 8.2e18 {
         true => Ok(Value::Timestamp(micros.round_ties_even() as i64)),
-        false => Err(Error::new(ErrorKind::DatetimeFieldOverflow, format!("timestamp out of range: \"{}\"", arguments.float(0)?))),
+        false => Err(Error::new(
+            ErrorKind::DatetimeFieldOverflow,
+            format!("timestamp out of range: \"{}\"", arguments.float(0)?),
+        )),
     }
 }

@@ -13,30 +13,57 @@ pub(super) const FUNCTIONS: &[Function] = &[
     // What the operators -> ->> #> #>> are planned as.
     Function::immutable(
         "json_get",
-        &[Overload::new(&[K::Text, K::Int8], K::Jsonb, |a| member(a, false)), Overload::new(&[K::Text, K::Text], K::Jsonb, |a| member(a, false))],
+        &[
+            Overload::new(&[K::Text, K::Int8], K::Jsonb, |a| member(a, false)),
+            Overload::new(&[K::Text, K::Text], K::Jsonb, |a| member(a, false)),
+        ],
     ),
     Function::immutable(
         "json_get_text",
-        &[Overload::new(&[K::Text, K::Int8], K::Text, |a| member(a, true)), Overload::new(&[K::Text, K::Text], K::Text, |a| member(a, true))],
+        &[
+            Overload::new(&[K::Text, K::Int8], K::Text, |a| member(a, true)),
+            Overload::new(&[K::Text, K::Text], K::Text, |a| member(a, true)),
+        ],
     ),
-    Function::immutable("json_get_path", &[Overload::new(&[K::Text, K::Array(&K::Text)], K::Jsonb, |a| path_array(a, false))]),
-    Function::immutable("json_get_path_text", &[Overload::new(&[K::Text, K::Array(&K::Text)], K::Text, |a| path_array(a, true))]),
+    Function::immutable(
+        "json_get_path",
+        &[Overload::new(&[K::Text, K::Array(&K::Text)], K::Jsonb, |a| path_array(a, false))],
+    ),
+    Function::immutable(
+        "json_get_path_text",
+        &[Overload::new(&[K::Text, K::Array(&K::Text)], K::Text, |a| path_array(a, true))],
+    ),
     Function::immutable("json_extract_path", &[Overload::variadic(&[K::Text, K::Text], K::Json, |a| path(a, false))]),
-    Function::immutable("json_extract_path_text", &[Overload::variadic(&[K::Text, K::Text], K::Text, |a| path(a, true))]),
+    Function::immutable(
+        "json_extract_path_text",
+        &[Overload::variadic(&[K::Text, K::Text], K::Text, |a| path(a, true))],
+    ),
     Function::immutable("jsonb_extract_path", &[Overload::variadic(&[K::Text, K::Text], K::Jsonb, |a| path(a, false))]),
-    Function::immutable("jsonb_extract_path_text", &[Overload::variadic(&[K::Text, K::Text], K::Text, |a| path(a, true))]),
+    Function::immutable(
+        "jsonb_extract_path_text",
+        &[Overload::variadic(&[K::Text, K::Text], K::Text, |a| path(a, true))],
+    ),
     Function::immutable("json_typeof", &[Overload::new(&[K::Text], K::Text, kind)]),
     Function::immutable("jsonb_typeof", &[Overload::new(&[K::Text], K::Text, kind)]),
     Function::immutable("json_array_length", &[Overload::new(&[K::Text], K::Int4, array_length)]),
     Function::immutable("jsonb_array_length", &[Overload::new(&[K::Text], K::Int4, array_length)]),
     Function::immutable("jsonb_pretty", &[Overload::new(&[K::Text], K::Text, pretty)]),
-    Function::immutable("jsonb_contains", &[Overload::new(&[K::Text, K::Text], K::Bool, |a| Ok(Value::Bool(contains(&read(a, 0)?, &read(a, 1)?))))]),
+    Function::immutable(
+        "jsonb_contains",
+        &[Overload::new(&[K::Text, K::Text], K::Bool, |a| Ok(Value::Bool(contains(&read(a, 0)?, &read(a, 1)?))))],
+    ),
     Function::immutable("jsonb_exists", &[Overload::new(&[K::Text, K::Text], K::Bool, exists)]),
     Function::stable("to_json", &[Overload::new(&[K::Any], K::Json, |a| Ok(Value::text(of_value(a, 0)?.to_string())))]),
     Function::stable("to_jsonb", &[Overload::new(&[K::Any], K::Jsonb, |a| Ok(as_jsonb(&of_value(a, 0)?)))]),
-    Function::stable("json_build_object", &[Overload::variadic(&[K::Any], K::Json, |a| Ok(Value::text(object(a)?.to_string())))]),
+    Function::stable(
+        "json_build_object",
+        &[Overload::variadic(&[K::Any], K::Json, |a| Ok(Value::text(object(a)?.to_string())))],
+    ),
     Function::stable("jsonb_build_object", &[Overload::variadic(&[K::Any], K::Jsonb, |a| Ok(as_jsonb(&object(a)?)))]),
-    Function::stable("json_build_array", &[Overload::variadic(&[K::Any], K::Json, |a| Ok(Value::text(array(a)?.to_string())))]),
+    Function::stable(
+        "json_build_array",
+        &[Overload::variadic(&[K::Any], K::Json, |a| Ok(Value::text(array(a)?.to_string())))],
+    ),
     Function::stable("jsonb_build_array", &[Overload::variadic(&[K::Any], K::Jsonb, |a| Ok(as_jsonb(&array(a)?)))]),
 ];
 
@@ -128,7 +155,8 @@ fn pretty(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     let mut out = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     let mut serializer = serde_json::Serializer::with_formatter(&mut out, formatter);
-    serde::Serialize::serialize(&read(arguments, 0)?, &mut serializer).map_err(|error| Error::internal(error.to_string()))?;
+    serde::Serialize::serialize(&read(arguments, 0)?, &mut serializer)
+        .map_err(|error| Error::internal(error.to_string()))?;
     Ok(Value::text(String::from_utf8_lossy(&out).into_owned()))
 }
 
@@ -138,7 +166,9 @@ fn contains(left: &Json, right: &Json) -> bool {
         (Json::Object(left), Json::Object(right)) => {
             right.iter().all(|(key, member)| left.get(key).is_some_and(|found| contains(found, member)))
         }
-        (Json::Array(left), Json::Array(right)) => right.iter().all(|item| left.iter().any(|found| contains(found, item))),
+        (Json::Array(left), Json::Array(right)) => {
+            right.iter().all(|item| left.iter().any(|found| contains(found, item)))
+        }
         (Json::Array(left), scalar) if !scalar.is_object() => left.contains(scalar),
         (left, right) => left == right,
     }
@@ -180,7 +210,10 @@ fn to_json(value: &Value<'_>, pg_type: &PgType, arguments: &Arguments<'_>) -> Re
                 other => other.clone(),
             };
             let rows = 0..arrow::array::Array::len(items.as_ref());
-            Json::Array(rows.map(|row| to_json(&value::read(items.as_ref(), row)?, &element, arguments)).collect::<Result<_>>()?)
+            Json::Array(
+                rows.map(|row| to_json(&value::read(items.as_ref(), row)?, &element, arguments))
+                    .collect::<Result<_>>()?,
+            )
         }
         other => Json::String(print::print(other, pg_type, arguments.session)?),
     })

@@ -123,13 +123,17 @@ impl Kind {
 fn accept_any_array(given: &DataType) -> Option<(DataType, Distance)> {
     match given {
         DataType::List(_) => Some((given.clone(), 0)),
-        DataType::LargeList(element) | DataType::FixedSizeList(element, _) => Some((DataType::List(Arc::clone(element)), 1)),
+        DataType::LargeList(element) | DataType::FixedSizeList(element, _) => {
+            Some((DataType::List(Arc::clone(element)), 1))
+        }
         _ => None,
     }
 }
 
 fn accept_array(element: Kind, given: &DataType) -> Option<(DataType, Distance)> {
-    let (DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _)) = given else { return None };
+    let (DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _)) = given else {
+        return None;
+    };
     let (inner, distance) = element.accept(field.data_type())?;
     Some((DataType::List(Arc::new(field.as_ref().clone().with_data_type(inner))), distance))
 }

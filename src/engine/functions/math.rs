@@ -9,15 +9,23 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::immutable("mod", MOD),
     Function::immutable(
         "div",
-        &[Overload::new(&[K::Int8, K::Int8], K::Int8, div_integers), Overload::new(&[K::Numeric, K::Numeric], K::Numeric, div_decimals)],
+        &[
+            Overload::new(&[K::Int8, K::Int8], K::Int8, div_integers),
+            Overload::new(&[K::Numeric, K::Numeric], K::Numeric, div_decimals),
+        ],
     ),
-    Function::immutable("sign", &[Overload::new(&[K::Numeric], K::Numeric, sign), Overload::new(&[K::Float8], K::Float8, sign)]),
+    Function::immutable(
+        "sign",
+        &[Overload::new(&[K::Numeric], K::Numeric, sign), Overload::new(&[K::Float8], K::Float8, sign)],
+    ),
     Function::immutable(
         "round",
         &[
             Overload::new(&[K::Float8], K::Float8, |a| Ok(Value::Float(a.float(0)?.round_ties_even()))),
             Overload::new(&[K::Numeric], K::Numeric, |a| to_places(a, |digits, from, to| rescale(digits, from, to))),
-            Overload::new(&[K::Numeric, K::Int4], K::Numeric, |a| to_places(a, |digits, from, to| rescale(digits, from, to))),
+            Overload::new(&[K::Numeric, K::Int4], K::Numeric, |a| {
+                to_places(a, |digits, from, to| rescale(digits, from, to))
+            }),
             Overload::new(&[K::Float8, K::Int4], K::Float8, round_float),
         ],
     ),
@@ -36,7 +44,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::immutable(
         "sqrt",
-        &[Overload::new(&[K::Float8], K::Float8, |a| checked(a, f64::sqrt, |x| x >= 0.0 || x.is_nan(), "cannot take square root of a negative number"))],
+        &[Overload::new(&[K::Float8], K::Float8, |a| {
+            checked(a, f64::sqrt, |x| x >= 0.0 || x.is_nan(), "cannot take square root of a negative number")
+        })],
     ),
     Function::immutable("ln", &[Overload::new(&[K::Float8], K::Float8, |a| logarithm(a, f64::ln))]),
     Function::immutable("log10", &[Overload::new(&[K::Float8], K::Float8, |a| logarithm(a, f64::log10))]),
@@ -73,7 +83,8 @@ fn div_integers(arguments: &Arguments<'_>) -> Result<Value<'static>> {
 
 /// Two decimals with one scale.
 fn aligned(arguments: &Arguments<'_>) -> Result<(i128, i128, i8)> {
-    let (Value::Decimal(one, one_scale), Value::Decimal(two, two_scale)) = (&arguments.values[0], &arguments.values[1]) else {
+    let (Value::Decimal(one, one_scale), Value::Decimal(two, two_scale)) = (&arguments.values[0], &arguments.values[1])
+    else {
         return Err(Error::internal("numeric arguments expected"));
     };
     let scale = *one_scale.max(two_scale);
@@ -114,7 +125,9 @@ fn cut(digits: i128, from: i8, to: i8) -> Option<i128> {
 
 /// Rounds or cuts a decimal to the places of the second argument, 0 without one.
 fn to_places(arguments: &Arguments<'_>, step: impl Fn(i128, i8, i8) -> Option<i128>) -> Result<Value<'static>> {
-    let Value::Decimal(digits, scale) = &arguments.values[0] else { return Err(Error::internal("numeric argument expected")) };
+    let Value::Decimal(digits, scale) = &arguments.values[0] else {
+        return Err(Error::internal("numeric argument expected"));
+    };
     let places = if arguments.len() > 1 { arguments.integer(1)? } else { 0 };
     let places = i8::try_from(places.clamp(-38, 38)).unwrap_or(0);
     if places >= *scale {
@@ -140,7 +153,8 @@ fn trunc_float(arguments: &Arguments<'_>) -> Result<Value<'static>> {
 }
 
 fn width_bucket(arguments: &Arguments<'_>) -> Result<Value<'static>> {
-    let (value, low, high, count) = (arguments.float(0)?, arguments.float(1)?, arguments.float(2)?, arguments.integer(3)?);
+    let (value, low, high, count) =
+        (arguments.float(0)?, arguments.float(1)?, arguments.float(2)?, arguments.integer(3)?);
     let invalid = |message: &str| Err(Error::new(ErrorKind::InvalidParameterValue, message));
     if count <= 0 {
         return invalid("count must be greater than zero");

@@ -24,7 +24,9 @@ pub fn reg_oid(text: &str, kind: RegKind, session: &FunctionContext) -> Result<u
         return Ok(0);
     }
     if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
-        return text.parse().map_err(|_| Error::new(ErrorKind::NumericValueOutOfRange, format!("OID \"{text}\" is out of range")));
+        return text
+            .parse()
+            .map_err(|_| Error::new(ErrorKind::NumericValueOutOfRange, format!("OID \"{text}\" is out of range")));
     }
     match kind {
         RegKind::Class => {

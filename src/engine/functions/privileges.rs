@@ -54,8 +54,23 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 /// What privileges there are, over all kinds of objects.
 const PRIVILEGES: &[&str] = &[
-    "select", "insert", "update", "delete", "truncate", "references", "trigger", "create", "connect", "temporary", "temp",
-    "execute", "usage", "member", "set", "alter system", "maintain",
+    "select",
+    "insert",
+    "update",
+    "delete",
+    "truncate",
+    "references",
+    "trigger",
+    "create",
+    "connect",
+    "temporary",
+    "temp",
+    "execute",
+    "usage",
+    "member",
+    "set",
+    "alter system",
+    "maintain",
 ];
 
 fn check_privilege(arguments: &Arguments<'_>) -> Result<()> {

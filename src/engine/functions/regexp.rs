@@ -35,7 +35,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::immutable(
         "regexp_substr",
-        &[Overload::new(&[K::Text, K::Text], K::Text, substring), Overload::new(&[K::Text, K::Text, K::Int4], K::Text, substring)],
+        &[
+            Overload::new(&[K::Text, K::Text], K::Text, substring),
+            Overload::new(&[K::Text, K::Text, K::Int4], K::Text, substring),
+        ],
     ),
     Function::immutable("substring_regexp", &[Overload::new(&[K::Text, K::Text], K::Text, substring_of_group)]),
 ];
@@ -148,8 +151,11 @@ fn replace(arguments: &Arguments<'_>, flags: &str) -> Result<Value<'static>> {
 
 fn first_match(arguments: &Arguments<'_>, flags: &str) -> Result<Value<'static>> {
     if flags.contains('g') {
-        return Err(Error::new(ErrorKind::InvalidParameterValue, "regexp_match() does not support the \"global\" option")
-            .hint("Use the regexp_matches function instead."));
+        return Err(Error::new(
+            ErrorKind::InvalidParameterValue,
+            "regexp_match() does not support the \"global\" option",
+        )
+        .hint("Use the regexp_matches function instead."));
     }
     let regex = compiled(arguments.text(1)?, flags)?;
     Ok(match regex.captures(arguments.text(0)?) {
@@ -183,5 +189,7 @@ fn substring(arguments: &Arguments<'_>) -> Result<Value<'static>> {
 fn substring_of_group(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     let regex = compiled(arguments.text(1)?, "")?;
     let found = regex.captures(arguments.text(0)?);
-    Ok(Value::optional_text(found.as_ref().and_then(|found| found.get(usize::from(found.len() > 1))).map(|group| group.as_str())))
+    Ok(Value::optional_text(
+        found.as_ref().and_then(|found| found.get(usize::from(found.len() > 1))).map(|group| group.as_str()),
+    ))
 }

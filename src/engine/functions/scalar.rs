@@ -137,7 +137,8 @@ impl ScalarFunction {
         let constant = args.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)))
             && self.function.volatility != Volatility::Volatile;
         let rows = if constant { 1 } else { args.number_rows };
-        let columns = args.args.iter().map(|column| column.to_array(rows)).collect::<DataFusionResult<Vec<ArrayRef>>>()?;
+        let columns =
+            args.args.iter().map(|column| column.to_array(rows)).collect::<DataFusionResult<Vec<ArrayRef>>>()?;
         let mut results = Vec::with_capacity(rows);
         let mut row_values = Vec::with_capacity(columns.len());
         for row in 0..rows {

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano, Schema, SchemaRef};
-use datafusion::catalog::{Session, TableProvider};
+use datafusion::catalog::{Session, TableFunctionArgs, TableProvider};
 use datafusion::common::{DFSchema, Result as DataFusionResult, ScalarValue};
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::{Expr, TableSource, TableType};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::memory::{LazyBatchGenerator, LazyMemoryExec};
@@ -34,6 +36,23 @@ pub fn table(name: &str, arguments: &[Expr], session: &FunctionContext) -> Optio
         "generate_series" => Some(generate_series(arguments, session)),
         _ => None,
     }
+}
+
+/// The source of a table function of ours or of DataFusion's.
+pub fn table_source(
+    name: &str,
+    arguments: &[Expr],
+    session: &FunctionContext,
+    state: &SessionState,
+) -> DataFusionResult<Arc<dyn TableSource>> {
+    if let Some(provider) = table(name, arguments, session) {
+        return Ok(provider_as_source(provider?));
+    }
+    let function = state
+        .table_functions()
+        .get(name)
+        .ok_or_else(|| Error::new(ErrorKind::UndefinedFunction, format!("table function {name} does not exist")))?;
+    Ok(provider_as_source(function.create_table_provider_with_args(TableFunctionArgs::new(arguments, state))?))
 }
 
 /// The value of an argument that reads no column.
@@ -63,7 +82,12 @@ fn generate_series(arguments: &[Expr], session: &FunctionContext) -> Result<Arc<
     let step = match values.len() {
         3 => read(2, &step_type)?,
         _ if data_type.is_integer() => Value::Int(1),
-        _ => return Err(Error::new(ErrorKind::UndefinedFunction, "generate_series over times needs a step of type interval")),
+        _ => {
+            return Err(Error::new(
+                ErrorKind::UndefinedFunction,
+                "generate_series over times needs a step of type interval",
+            ));
+        }
     };
     let any_null = [&start, &end, &step].iter().any(|value| matches!(value, Value::Null));
     check_step(&step)?;
@@ -77,7 +101,8 @@ fn generate_series(arguments: &[Expr], session: &FunctionContext) -> Result<Arc<
 fn series_type(values: &[ScalarValue]) -> Result<DataType> {
     let types: Vec<DataType> = values.iter().take(2).map(ScalarValue::data_type).collect();
     let any = |test: &dyn Fn(&DataType) -> bool| types.iter().any(test);
-    let known = types.iter().all(|given| given.is_integer() || given.is_temporal() || given.is_null() || is_text(given));
+    let known =
+        types.iter().all(|given| given.is_integer() || given.is_temporal() || given.is_null() || is_text(given));
     if !known {
         return Err(Error::unsupported("generate_series over numeric or double precision is not available")
             .hint("Make a series of integers and scale it: SELECT i * 0.5 FROM generate_series(0, 10) AS i."));

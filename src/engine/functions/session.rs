@@ -20,12 +20,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::stable("current_role", &[Overload::new(&[], K::Name, |a| name(&a.session.user))]),
     Function::stable("user", &[Overload::new(&[], K::Name, |a| name(&a.session.user))]),
     Function::stable("session_user", &[Overload::new(&[], K::Name, |a| name(&a.session.session_user))]),
-    Function::stable("pg_backend_pid", &[Overload::new(&[], K::Int4, |a| Ok(Value::Int(a.session.backend_pid.into())))]),
+    Function::stable(
+        "pg_backend_pid",
+        &[Overload::new(&[], K::Int4, |a| Ok(Value::Int(a.session.backend_pid.into())))],
+    ),
     Function::stable("pg_postmaster_start_time", &[Overload::new(&[], K::Timestamptz, server_start)]),
     Function::stable("pg_conf_load_time", &[Overload::new(&[], K::Timestamptz, server_start)]),
     Function::stable(
         "current_setting",
-        &[Overload::new(&[K::Text], K::Text, current_setting), Overload::new(&[K::Text, K::Bool], K::Text, current_setting)],
+        &[
+            Overload::new(&[K::Text], K::Text, current_setting),
+            Overload::new(&[K::Text, K::Bool], K::Text, current_setting),
+        ],
     ),
     Function::volatile("set_config", &[Overload::with_nulls(&[K::Text, K::Text, K::Bool], K::Text, set_config)]),
     Function::stable("pg_is_in_recovery", &[Overload::new(&[], K::Bool, |_| Ok(Value::Bool(false)))]),

@@ -8,16 +8,25 @@ use crate::engine::functions::value::Value;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::immutable("quote_ident", &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(quote_identifier(a.text(0)?))))]),
+    Function::immutable(
+        "quote_ident",
+        &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(quote_identifier(a.text(0)?))))],
+    ),
     Function::stable("quote_literal", &[Overload::new(&[K::Any], K::Text, |a| quote_literal(a, "NULL"))]),
     Function::stable("quote_nullable", &[Overload::with_nulls(&[K::Any], K::Text, |a| quote_literal(a, "NULL"))]),
     Function::stable("format", &[Overload::variadic(&[K::Text, K::Any], K::Text, format)]),
     Function::stable("concat", &[Overload::variadic(&[K::Any], K::Text, concat)]),
     Function::stable("concat_ws", &[Overload::variadic(&[K::Text, K::Any], K::Text, concat_with_separator)]),
-    Function::immutable("to_hex", &[Overload::new(&[K::Int4], K::Text, to_hex_short), Overload::new(&[K::Int8], K::Text, to_hex)]),
+    Function::immutable(
+        "to_hex",
+        &[Overload::new(&[K::Int4], K::Text, to_hex_short), Overload::new(&[K::Int8], K::Text, to_hex)],
+    ),
     Function::immutable("to_ascii", &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(a.text(0)?)))]),
     Function::immutable("unistr", &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(a.text(0)?)))]),
-    Function::volatile("gen_random_uuid", &[Overload::new(&[], K::Uuid, |_| Ok(Value::text(uuid::Uuid::new_v4().to_string())))]),
+    Function::volatile(
+        "gen_random_uuid",
+        &[Overload::new(&[], K::Uuid, |_| Ok(Value::text(uuid::Uuid::new_v4().to_string())))],
+    ),
     Function::volatile("uuidv7", &[Overload::new(&[], K::Uuid, |_| Ok(Value::text(uuid::Uuid::now_v7().to_string())))]),
 ];
 
@@ -60,7 +69,9 @@ fn format(arguments: &Arguments<'_>) -> Result<Value<'static>> {
             Some(kind @ ('s' | 'I' | 'L')) => out.push_str(&format_one(arguments, &spec, kind, &mut next)?),
             Some(other) => {
                 let message = format!("unrecognized format() type specifier \"{other}\"");
-                return Err(Error::new(ErrorKind::InvalidParameterValue, message).hint("For a single \"%\" use \"%%\"."));
+                return Err(
+                    Error::new(ErrorKind::InvalidParameterValue, message).hint("For a single \"%\" use \"%%\".")
+                );
             }
             None => {
                 return Err(Error::new(ErrorKind::InvalidParameterValue, "unterminated format() type specifier")
@@ -89,7 +100,10 @@ fn format_one(arguments: &Arguments<'_>, spec: &str, kind: char, next: &mut usiz
     let text = match (value, kind) {
         (Value::Null, 'L') => "NULL".to_owned(),
         (Value::Null, 'I') => {
-            return Err(Error::new(ErrorKind::InvalidParameterValue, "null values cannot be formatted as an SQL identifier"));
+            return Err(Error::new(
+                ErrorKind::InvalidParameterValue,
+                "null values cannot be formatted as an SQL identifier",
+            ));
         }
         (Value::Null, _) => String::new(),
         (value, kind) => {
@@ -140,4 +154,3 @@ fn to_hex(arguments: &Arguments<'_>) -> Result<Value<'static>> {
 fn to_hex_short(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     Ok(Value::text(format!("{:x}", arguments.integer(0)? as i32)))
 }
-

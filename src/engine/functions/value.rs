@@ -10,8 +10,8 @@ use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int16Type,
-    Int32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType, TimeUnit,
-    TimestampMicrosecondType, UInt32Type, i256,
+    Int32Type, Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType,
+    TimeUnit, TimestampMicrosecondType, UInt32Type, i256,
 };
 
 use crate::error::{Error, ErrorKind, Result};
@@ -157,10 +157,12 @@ pub fn build(data_type: &DataType, values: Vec<Value<'_>>) -> Result<ArrayRef> {
             Value::Date(v) => Some(*v),
             _ => None,
         })?,
-        D::Time64(TimeUnit::Microsecond) => build_primitive::<Time64MicrosecondType>(&values, data_type, |v| match v {
-            Value::Time(v) => Some(*v),
-            _ => None,
-        })?,
+        D::Time64(TimeUnit::Microsecond) => {
+            build_primitive::<Time64MicrosecondType>(&values, data_type, |v| match v {
+                Value::Time(v) => Some(*v),
+                _ => None,
+            })?
+        }
         D::Timestamp(TimeUnit::Microsecond, _) => {
             build_primitive::<TimestampMicrosecondType>(&values, data_type, |value| match value {
                 Value::Timestamp(v) => Some(*v),

@@ -25,7 +25,9 @@ pub fn convert(
         return Ok(Value::Null);
     }
     match to {
-        PgType::Text | PgType::Unknown | PgType::Void | PgType::Record => Ok(Value::text(print::print(&value, from, session)?)),
+        PgType::Text | PgType::Unknown | PgType::Void | PgType::Record => {
+            Ok(Value::text(print::print(&value, from, session)?))
+        }
         PgType::Varchar(_) | PgType::Char(_) | PgType::Name | PgType::InternalChar => {
             Ok(Value::text(fit(print::print(&value, from, session)?, to)))
         }

@@ -61,13 +61,17 @@ pub fn float(text: &str, pg_type: &PgType) -> Result<f64> {
     if let Some(number) = named {
         return Ok(number);
     }
-    if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E')) {
+    if word.is_empty()
+        || !word.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E'))
+    {
         return Err(invalid(&pg_type.to_string(), text));
     }
     let number: f64 = word.parse().map_err(|_| invalid(&pg_type.to_string(), text))?;
     let too_large = number.is_infinite() || (*pg_type == PgType::Float4 && (number as f32).is_infinite());
     match too_large {
-        true => Err(Error::new(ErrorKind::NumericValueOutOfRange, format!("\"{text}\" is out of range for type {pg_type}"))),
+        true => {
+            Err(Error::new(ErrorKind::NumericValueOutOfRange, format!("\"{text}\" is out of range for type {pg_type}")))
+        }
         false => Ok(number),
     }
 }
@@ -88,7 +92,8 @@ pub fn decimal(text: &str) -> Result<(i128, i8)> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(invalid("numeric", text));
     }
-    let overflow = || Error::new(ErrorKind::NumericValueOutOfRange, format!("numeric value \"{text}\" has more than 38 digits"));
+    let overflow =
+        || Error::new(ErrorKind::NumericValueOutOfRange, format!("numeric value \"{text}\" has more than 38 digits"));
     let significant = digits.trim_start_matches('0');
     let unscaled: i128 = if significant.is_empty() { 0 } else { significant.parse().map_err(|_| overflow())? };
     let scale = i32::try_from(fraction.len()).unwrap_or(i32::MAX).saturating_sub(exponent);
@@ -162,7 +167,9 @@ pub fn array_elements(text: &str) -> Result<Vec<Option<String>>> {
         Error::new(ErrorKind::InvalidTextRepresentation, format!("malformed array literal: \"{text}\"")).detail(detail)
     };
     let inner = text.trim();
-    let inner = inner.strip_prefix('{').ok_or_else(|| malformed("Array value must start with \"{\" or dimension information."))?;
+    let inner = inner
+        .strip_prefix('{')
+        .ok_or_else(|| malformed("Array value must start with \"{\" or dimension information."))?;
     let inner = inner.strip_suffix('}').ok_or_else(|| malformed("Unexpected end of input."))?;
     let mut elements = Vec::new();
     if inner.trim().is_empty() {

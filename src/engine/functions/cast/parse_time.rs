@@ -177,7 +177,13 @@ fn half_of_day(word: &str, text: &str, parts: &mut Parts) -> Result<()> {
     let micros = parts.time_micros.ok_or_else(|| invalid_time("time", text))?;
     let half = DAY_MICROS / 2;
     let pm = word.eq_ignore_ascii_case("pm");
-    parts.time_micros = Some(if pm && micros < half { micros + half } else if !pm && micros >= half { micros - half } else { micros });
+    parts.time_micros = Some(if pm && micros < half {
+        micros + half
+    } else if !pm && micros >= half {
+        micros - half
+    } else {
+        micros
+    });
     Ok(())
 }
 
@@ -201,7 +207,10 @@ fn numeric_date(word: &str, text: &str, pg_type: &str) -> Result<NaiveDate> {
         (false, true) => (last, middle, first),
         (false, false) => (last, first, middle),
     };
-    i32::try_from(year).ok().and_then(|year| NaiveDate::from_ymd_opt(year, month, day)).ok_or_else(|| out_of_range(text))
+    i32::try_from(year)
+        .ok()
+        .and_then(|year| NaiveDate::from_ymd_opt(year, month, day))
+        .ok_or_else(|| out_of_range(text))
 }
 
 /// `January 31 2026`, `31 Jan 2026`.
@@ -210,11 +219,25 @@ fn date_of_words(words: &[&str], text: &str, pg_type: &str) -> Result<NaiveDate>
     let numbers: Vec<u32> = words.iter().filter_map(|word| word.parse().ok()).collect();
     let [one, two] = numbers[..] else { return Err(invalid_time(pg_type, text)) };
     let (year, day) = if one > 31 { (one, two) } else { (two, one) };
-    i32::try_from(year).ok().and_then(|year| NaiveDate::from_ymd_opt(year, month, day)).ok_or_else(|| out_of_range(text))
+    i32::try_from(year)
+        .ok()
+        .and_then(|year| NaiveDate::from_ymd_opt(year, month, day))
+        .ok_or_else(|| out_of_range(text))
 }
 
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
 ];
 
 fn month_of(word: &str) -> Option<u32> {
@@ -279,7 +302,9 @@ pub fn interval(text: &str) -> Result<IntervalMonthDayNano> {
         false => worded_interval(trimmed),
     };
     let sum = read.ok_or_else(|| invalid("interval", text))?;
-    sum.finish().ok_or_else(|| Error::new(ErrorKind::DatetimeFieldOverflow, format!("interval field value out of range: \"{text}\"")))
+    sum.finish().ok_or_else(|| {
+        Error::new(ErrorKind::DatetimeFieldOverflow, format!("interval field value out of range: \"{text}\""))
+    })
 }
 
 /// Parts of an interval while they are added up.
@@ -397,8 +422,5 @@ fn iso_interval(text: &str) -> Option<Sum> {
 pub fn add_months(date: NaiveDate, months: i32) -> Option<NaiveDate> {
     let all = i64::from(date.year()) * 12 + i64::from(date.month0()) + i64::from(months);
     let (year, month0) = (i32::try_from(all.div_euclid(12)).ok()?, u32::try_from(all.rem_euclid(12)).ok()?);
-    (28..=31)
-        .rev()
-        .map(|last| last.min(date.day()))
-        .find_map(|day| NaiveDate::from_ymd_opt(year, month0 + 1, day))
+    (28..=31).rev().map(|last| last.min(date.day())).find_map(|day| NaiveDate::from_ymd_opt(year, month0 + 1, day))
 }

@@ -192,7 +192,13 @@ pub fn interval(span: IntervalMonthDayNano) -> String {
         }
     }
     if micros != 0 || parts.is_empty() {
-        let sign = if micros < 0 { "-" } else if after_negative { "+" } else { "" };
+        let sign = if micros < 0 {
+            "-"
+        } else if after_negative {
+            "+"
+        } else {
+            ""
+        };
         parts.push(format!("{sign}{}", time_of_any_size(micros.unsigned_abs())));
     }
     parts.join(" ")

@@ -1,0 +1,115 @@
+//! Rewrites of a query's AST, each keeping its meaning, for what DataFusion cannot plan or names otherwise.
+//!
+//! A query passes through in this order: names for unnamed items ([`names`], PostgreSQL's `FigureColname`), expressions
+//! from the leaves up ([`expressions`], [`subqueries`]), table factors ([`relations`]), then duplicate output names
+//! ([`outputs`]). What needs types is left to the planner hooks: [`type_planner`] and [`operators`].
+//! Invariant: a name the shim makes up is a name PostgreSQL would show, plus a mark that [`shown_name`] takes off.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
+
+use crate::catalog::Snapshot;
+use crate::error::Result;
+
+mod expressions;
+mod literals;
+mod names;
+pub mod operators;
+mod outputs;
+mod relations;
+mod subqueries;
+mod types;
+
+#[cfg(test)]
+mod tests;
+
+pub use outputs::shown_name;
+
+/// What the shim looks names up in.
+#[derive(Clone, Copy)]
+pub struct ShimContext<'a> {
+    /// The definitions that the statement sees.
+    pub catalog: &'a Snapshot,
+    /// Where names without a schema are looked up.
+    pub search_path: &'a [String],
+}
+
+/// Rewrites a query. Its columns then have internal names: [`shown_name`] gives those for clients.
+pub fn rewrite_query(query: &mut Query, context: &ShimContext<'_>) -> Result<()> {
+    let mut pass = Pass { context, outputs: outputs::Outputs::new(context) };
+    match query.visit(&mut pass) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// Rewrites an expression that stands alone: a default, a check, a SET clause.
+pub fn rewrite_expression(expression: &mut Expr, context: &ShimContext<'_>) -> Result<()> {
+    let mut pass = Pass { context, outputs: outputs::Outputs::new(context) };
+    match expression.visit(&mut pass) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+/// The planner of type names: all of PostgreSQL's spellings, with their metadata.
+pub fn type_planner() -> Arc<dyn TypePlanner> {
+    static PLANNER: LazyLock<Arc<dyn TypePlanner>> = LazyLock::new(|| Arc::new(types::Types));
+    Arc::clone(&PLANNER)
+}
+
+/// One walk over a statement: names on the way down, everything else on the way up.
+struct Pass<'a> {
+    context: &'a ShimContext<'a>,
+    outputs: outputs::Outputs<'a>,
+}
+
+fn flow(result: Result<()>) -> ControlFlow<crate::error::Error> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    }
+}
+
+impl VisitorMut for Pass<'_> {
+    type Break = crate::error::Error;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        self.outputs.enter(query);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        literals::type_values(query);
+        self.outputs.leave(query);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        subqueries::skip_what_never_runs(select, self.context);
+        names::name_items(select);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        literals::type_items(select);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Self::Break> {
+        flow(relations::rewrite(factor))
+    }
+
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
+        subqueries::rewrite(expression);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
+        literals::type_operands(expression);
+        flow(expressions::rewrite(expression))
+    }
+}

@@ -1,0 +1,243 @@
+//! Expressions, one at a time, after what is under them: casts, qualified names, operators by schema, time zones.
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, Value,
+};
+
+use crate::engine::functions::cast::{CAST, parse_time};
+use crate::engine::shim::types;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Functions that PostgreSQL's grammar calls without parentheses, and sqlparser reads as columns.
+const BARE_FUNCTIONS: &[&str] = &[
+    "current_schema",
+    "current_role",
+    "current_catalog",
+    "session_user",
+    "current_user",
+    "user",
+    "localtimestamp",
+    "localtime",
+];
+
+/// Rewrites one expression; its parts have been rewritten already.
+pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
+    match expr {
+        Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, array: false, format: None, .. } => {
+            rewrite_cast(expr)
+        }
+        Expr::TypedString(_) => rewrite_typed_string(expr),
+        Expr::Interval(interval) => normalise_interval(interval),
+        Expr::Collate { .. } => drop_collation(expr),
+        Expr::BinaryOp { op, .. } => qualified_operator(op),
+        Expr::Function(function) => {
+            unqualify(&mut function.name);
+            rewrite_date_part(function);
+            Ok(())
+        }
+        Expr::Identifier(ident) if ident.quote_style.is_none() => {
+            let name = ident.value.to_lowercase();
+            if BARE_FUNCTIONS.contains(&name.as_str()) {
+                *expr = call(&name, Vec::new());
+            }
+            Ok(())
+        }
+        Expr::Extract { field, expr: operand, .. } => {
+            if let Some(name) = exact_field(field) {
+                *expr = call("extract", vec![text(&name), take(operand)]);
+            }
+            Ok(())
+        }
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            *expr = call("timezone", vec![take(time_zone), take(timestamp)]);
+            Ok(())
+        }
+        Expr::Substring { expr: operand, substring_from: Some(from), substring_for: None, .. } if is_text(from) => {
+            *expr = call("substring_regexp", vec![take(operand), take(from)]);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn take(expr: &mut Expr) -> Expr {
+    std::mem::replace(expr, Expr::value(Value::Null))
+}
+
+/// A literal text.
+pub(super) fn text(text: &str) -> Expr {
+    Expr::value(Value::SingleQuotedString(text.to_owned()))
+}
+
+/// `name(arguments)`
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    let args = arguments.into_iter().map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).collect();
+    let list = FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() };
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::with_quote('"', name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(list),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+fn is_text(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_) | Value::EscapedStringLiteral(_)))
+}
+
+/// `CAST(x AS type)` to `pg_cast(x, 'type')`; the cast of an integer literal that [`super::literals`] made stays.
+fn rewrite_cast(expr: &mut Expr) -> Result<()> {
+    let Expr::Cast { expr: operand, data_type, .. } = expr else { return Ok(()) };
+    if matches!(data_type, DataType::Integer(None)) && is_number(operand) {
+        return Ok(());
+    }
+    let name = type_name(data_type)?;
+    *expr = call(CAST, vec![take(operand), text(&name)]);
+    Ok(())
+}
+
+fn is_number(expr: &Expr) -> bool {
+    match expr {
+        Expr::UnaryOp { expr, .. } => is_number(expr),
+        Expr::Value(value) => matches!(&value.value, Value::Number(digits, _) if digits.parse::<i32>().is_ok()),
+        _ => false,
+    }
+}
+
+fn type_name(data_type: &DataType) -> Result<String> {
+    match types::pg_type(data_type) {
+        Some(pg_type) => Ok(pg_type.to_string()),
+        None => {
+            let written = data_type.to_string().replace('"', "").to_lowercase();
+            Err(Error::new(ErrorKind::UndefinedObject, format!("type \"{written}\" does not exist")))
+        }
+    }
+}
+
+/// `DATE '2026-01-31'`
+fn rewrite_typed_string(expr: &mut Expr) -> Result<()> {
+    let Expr::TypedString(typed) = expr else { return Ok(()) };
+    let Some(value) = typed.value.clone().into_string() else { return Ok(()) };
+    let name = type_name(&typed.data_type)?;
+    *expr = call(CAST, vec![text(&value), text(&name)]);
+    Ok(())
+}
+
+/// `INTERVAL '1-2 days 03:00'`: PostgreSQL's spellings in the few words that Arrow's parser knows for certain.
+fn normalise_interval(interval: &mut Interval) -> Result<()> {
+    let (None, Expr::Value(value)) = (&interval.leading_field, interval.value.as_mut()) else { return Ok(()) };
+    if let Value::SingleQuotedString(written) = &mut value.value {
+        let span = parse_time::interval(written)?;
+        let micros = span.nanoseconds / 1000;
+        *written = format!("{} months {} days {} microseconds", span.months, span.days, micros);
+    }
+    Ok(())
+}
+
+/// Text is compared by its bytes: the collations that say so may be written.
+fn drop_collation(expr: &mut Expr) -> Result<()> {
+    let Expr::Collate { expr: operand, collation } = expr else { return Ok(()) };
+    let name = collation.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.clone()).unwrap_or_default();
+    if !["default", "C", "POSIX", "ucs_basic", "C.UTF-8", "C.utf8"].contains(&name.as_str()) {
+        return Err(Error::unsupported(format!("collation \"{name}\" is not available"))
+            .hint("Text is ordered by its bytes: use COLLATE \"C\", or order by lower(...)."));
+    }
+    *expr = take(operand);
+    Ok(())
+}
+
+/// `OPERATOR(pg_catalog.~)` to `~`.
+fn qualified_operator(op: &mut BinaryOperator) -> Result<()> {
+    use BinaryOperator as B;
+    let BinaryOperator::PGCustomBinaryOperator(parts) = op else { return Ok(()) };
+    let symbol = match parts.as_slice() {
+        [symbol] => symbol.as_str(),
+        [schema, symbol] if schema == "pg_catalog" => symbol.as_str(),
+        _ => "",
+    };
+    *op = match symbol {
+        "~" => B::PGRegexMatch,
+        "~*" => B::PGRegexIMatch,
+        "!~" => B::PGRegexNotMatch,
+        "!~*" => B::PGRegexNotIMatch,
+        "~~" => B::PGLikeMatch,
+        "~~*" => B::PGILikeMatch,
+        "!~~" => B::PGNotLikeMatch,
+        "!~~*" => B::PGNotILikeMatch,
+        "=" => B::Eq,
+        "<>" | "!=" => B::NotEq,
+        "<" => B::Lt,
+        "<=" => B::LtEq,
+        ">" => B::Gt,
+        ">=" => B::GtEq,
+        "+" => B::Plus,
+        "-" => B::Minus,
+        "*" => B::Multiply,
+        "/" => B::Divide,
+        "%" => B::Modulo,
+        "||" => B::StringConcat,
+        "@>" => B::AtArrow,
+        "<@" => B::ArrowAt,
+        _ => {
+            return Err(Error::new(
+                ErrorKind::UndefinedFunction,
+                format!("operator does not exist: {}", parts.join(".")),
+            ));
+        }
+    };
+    Ok(())
+}
+
+/// `pg_catalog.lower` to `lower`: DataFusion has no schemas of functions.
+pub(super) fn unqualify(name: &mut ObjectName) {
+    let in_catalog =
+        name.0.len() == 2 && name.0[0].as_ident().is_some_and(|schema| schema.value.eq_ignore_ascii_case("pg_catalog"));
+    if in_catalog {
+        name.0.remove(0);
+    }
+}
+
+/// Fields that DataFusion's `date_part` gives in whole numbers, counts from another day or does not know.
+const EXACT_FIELDS: &[&str] = &[
+    "second",
+    "seconds",
+    "millisecond",
+    "milliseconds",
+    "microsecond",
+    "microseconds",
+    "epoch",
+    "isodow",
+    "isoyear",
+    "julian",
+    "decade",
+    "century",
+    "millennium",
+    "timezone",
+    "timezone_hour",
+    "timezone_minute",
+];
+
+fn exact_field(field: &DateTimeField) -> Option<String> {
+    let name = field.to_string().to_lowercase().replace(['\'', '"'], "");
+    EXACT_FIELDS.contains(&name.as_str()).then_some(name)
+}
+
+/// `date_part('epoch', x)` to `extract('epoch', x)`.
+fn rewrite_date_part(function: &mut Function) {
+    let is_date_part = function.name.0.len() == 1
+        && function.name.0[0].as_ident().is_some_and(|name| name.value.eq_ignore_ascii_case("date_part"));
+    let FunctionArguments::List(list) = &function.args else { return };
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(field)))) = list.args.first() else { return };
+    let exact = match &field.value {
+        Value::SingleQuotedString(field) => EXACT_FIELDS.contains(&field.to_lowercase().as_str()),
+        _ => false,
+    };
+    if is_date_part && exact {
+        function.name = ObjectName::from(vec![Ident::new("extract")]);
+    }
+}

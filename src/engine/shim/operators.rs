@@ -1,0 +1,217 @@
+//! Operators that depend on the types of their operands: dates and integers, intervals, JSON, text that stands for a value.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{DFSchema, Result as DataFusionResult, ScalarValue};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Operator, binary_expr, lit};
+use datafusion::sql::sqlparser::ast::BinaryOperator as B;
+
+use crate::catalog::pg_type::PgType;
+use crate::engine::functions::cast::CAST;
+use crate::engine::functions::kind::{is_decimal, is_text};
+use crate::engine::functions::{self, FunctionContext, checked};
+
+/// Plans operators for one session.
+pub struct Operators {
+    session: Arc<FunctionContext>,
+}
+
+impl Operators {
+    /// The planner for a session.
+    pub fn new(session: Arc<FunctionContext>) -> Self {
+        Self { session }
+    }
+
+    fn call(&self, name: &str, arguments: Vec<Expr>) -> Option<Expr> {
+        let function = functions::scalar(name, &self.session)?;
+        Some(Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments)))
+    }
+
+    fn cast(&self, operand: Expr, pg_type: &PgType) -> Option<Expr> {
+        self.call(CAST, vec![operand, lit(pg_type.to_string())])
+    }
+
+    fn plan(&self, op: &B, left: &Expr, right: &Expr, schema: &DFSchema) -> Option<Expr> {
+        let (left_field, right_field) = (field(left, schema)?, field(right, schema)?);
+        match op {
+            B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq => {
+                self.compare(op, left, right, &left_field, &right_field)
+            }
+            B::Plus | B::Minus | B::Multiply | B::Divide => self.arithmetic(op, left, right, &left_field, &right_field),
+            B::StringConcat => self.concatenate(left, right, &left_field, &right_field),
+            B::Arrow => self.call("json_get", vec![left.clone(), right.clone()]),
+            B::LongArrow => self.call("json_get_text", vec![left.clone(), right.clone()]),
+            B::HashArrow => self.path("json_get_path", left, right, &right_field),
+            B::HashLongArrow => self.path("json_get_path_text", left, right, &right_field),
+            B::AtArrow if is_json(&left_field) => self.call("jsonb_contains", vec![left.clone(), right.clone()]),
+            B::ArrowAt if is_json(&right_field) => self.call("jsonb_contains", vec![right.clone(), left.clone()]),
+            B::Question if is_json(&left_field) => self.call("jsonb_exists", vec![left.clone(), right.clone()]),
+            B::PGStartsWith => self.call("starts_with", vec![left.clone(), right.clone()]),
+            _ => None,
+        }
+    }
+
+    fn path(&self, name: &str, left: &Expr, right: &Expr, right_field: &Field) -> Option<Expr> {
+        let steps = match is_text(right_field.data_type()) {
+            true => self.cast(right.clone(), &PgType::Array(Box::new(PgType::Text)))?,
+            false => right.clone(),
+        };
+        self.call(name, vec![left.clone(), steps])
+    }
+
+    /// A text literal beside another type is a literal of that type: `oid = '5'`, `roles = '{0}'`, `id = 'uuid'`.
+    fn compare(&self, op: &B, left: &Expr, right: &Expr, left_field: &Field, right_field: &Field) -> Option<Expr> {
+        let (left, right) = if is_text_literal(left) && takes_literals(right_field) {
+            (self.cast(left.clone(), &PgType::of(right_field))?, right.clone())
+        } else if is_text_literal(right) && takes_literals(left_field) {
+            (left.clone(), self.cast(right.clone(), &PgType::of(left_field))?)
+        } else {
+            return None;
+        };
+        Some(binary_expr(left, comparison(op)?, right))
+    }
+
+    fn arithmetic(&self, op: &B, left: &Expr, right: &Expr, left_field: &Field, right_field: &Field) -> Option<Expr> {
+        use DataType as D;
+        let (one, two) = (left_field.data_type(), right_field.data_type());
+        let (l, r) = (left.clone(), right.clone());
+        match (op, one, two) {
+            (B::Plus | B::Minus | B::Multiply, _, _) if checked::common_type(&[one.clone(), two.clone()]).is_some() => {
+                let operator = match op {
+                    B::Plus => checked::Operator::Add,
+                    B::Minus => checked::Operator::Subtract,
+                    _ => checked::Operator::Multiply,
+                };
+                Some(checked::call(operator, l, r))
+            }
+            (B::Plus, D::Date32, days) if days.is_integer() => self.call("date_add_days", vec![l, r]),
+            (B::Plus, days, D::Date32) if days.is_integer() => self.call("date_add_days", vec![r, l]),
+            (B::Minus, D::Date32, days) if days.is_integer() => {
+                self.call("date_add_days", vec![l, Expr::Negative(Box::new(r))])
+            }
+            (B::Minus, D::Date32, D::Date32) => self.call("date_difference", vec![l, r]),
+            (B::Plus | B::Minus, D::Date32, D::Interval(_)) if reads_columns(left) => {
+                Some(binary_expr(to_timestamp(l), arithmetic_operator(op)?, r))
+            }
+            (B::Plus, D::Interval(_), D::Date32) if reads_columns(right) => {
+                Some(binary_expr(to_timestamp(r), Operator::Plus, l))
+            }
+            (B::Minus, D::Timestamp(..) | D::Date32, D::Timestamp(..)) | (B::Minus, D::Timestamp(..), D::Date32) => {
+                self.call("timestamp_difference", vec![l, r])
+            }
+            (B::Multiply, D::Interval(_), number) if is_number(number) => self.call("interval_scale", vec![l, r]),
+            (B::Multiply, number, D::Interval(_)) if is_number(number) => self.call("interval_scale", vec![r, l]),
+            (B::Divide, D::Interval(_), number) if is_number(number) => {
+                let inverse = binary_expr(lit(1.0), Operator::Divide, Expr::Cast(Cast::new(Box::new(r), D::Float64)));
+                self.call("interval_scale", vec![l, inverse])
+            }
+            _ => None,
+        }
+    }
+
+    /// `text || value`: the value as PostgreSQL prints it.
+    fn concatenate(&self, left: &Expr, right: &Expr, left_field: &Field, right_field: &Field) -> Option<Expr> {
+        let (one, two) = (left_field.data_type(), right_field.data_type());
+        let printed = |data_type: &DataType| {
+            data_type.is_temporal()
+                || data_type.is_floating()
+                || is_decimal(data_type)
+                || *data_type == DataType::Boolean
+        };
+        if is_text(one) && printed(two) {
+            return Some(binary_expr(left.clone(), Operator::StringConcat, self.cast(right.clone(), &PgType::Text)?));
+        }
+        if printed(one) && is_text(two) {
+            return Some(binary_expr(self.cast(left.clone(), &PgType::Text)?, Operator::StringConcat, right.clone()));
+        }
+        // An array literal: array || '{a,b}'.
+        match (one, two) {
+            (DataType::List(_), _) if is_text_literal(right) && is_array_text(right) => {
+                let array = self.cast(right.clone(), &PgType::of(left_field))?;
+                Some(binary_expr(left.clone(), Operator::StringConcat, array))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn field(expr: &Expr, schema: &DFSchema) -> Option<FieldRef> {
+    expr.to_field(schema).ok().map(|(_, field)| field)
+}
+
+fn is_json(field: &Field) -> bool {
+    matches!(PgType::of(field), PgType::Json | PgType::Jsonb)
+}
+
+fn is_number(data_type: &DataType) -> bool {
+    data_type.is_integer() || data_type.is_floating() || is_decimal(data_type)
+}
+
+fn is_text_literal(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::Literal(ScalarValue::Utf8(Some(_)) | ScalarValue::Utf8View(Some(_)) | ScalarValue::LargeUtf8(Some(_)), _)
+    )
+}
+
+fn is_array_text(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(value, _) if value.try_as_str().flatten().is_some_and(|text| text.starts_with('{')))
+}
+
+/// Types whose literals are written as text.
+fn takes_literals(field: &Field) -> bool {
+    match PgType::of(field) {
+        PgType::Text | PgType::Varchar(_) | PgType::Char(_) | PgType::Name | PgType::InternalChar => false,
+        PgType::Json | PgType::Jsonb | PgType::Record | PgType::Unknown | PgType::Void => false,
+        PgType::Numeric(_) => false,
+        _ => !field.data_type().is_null(),
+    }
+}
+
+fn comparison(op: &B) -> Option<Operator> {
+    Some(match op {
+        B::Eq => Operator::Eq,
+        B::NotEq => Operator::NotEq,
+        B::Lt => Operator::Lt,
+        B::LtEq => Operator::LtEq,
+        B::Gt => Operator::Gt,
+        B::GtEq => Operator::GtEq,
+        _ => return None,
+    })
+}
+
+fn arithmetic_operator(op: &B) -> Option<Operator> {
+    match op {
+        B::Plus => Some(Operator::Plus),
+        B::Minus => Some(Operator::Minus),
+        _ => None,
+    }
+}
+
+/// A constant date moved by an interval stays a date where DataFusion folds it: a filter on a date column is pushed down.
+fn reads_columns(expr: &Expr) -> bool {
+    !expr.column_refs().is_empty() || expr.contains_outer()
+}
+
+fn to_timestamp(date: Expr) -> Expr {
+    Expr::Cast(Cast::new(Box::new(date), PgType::Timestamp.arrow()))
+}
+
+impl fmt::Debug for Operators {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Operators")
+    }
+}
+
+impl ExprPlanner for Operators {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> DataFusionResult<PlannerResult<RawBinaryExpr>> {
+        match self.plan(&expr.op, &expr.left, &expr.right, schema) {
+            Some(planned) => Ok(PlannerResult::Planned(planned)),
+            None => Ok(PlannerResult::Original(expr)),
+        }
+    }
+}
