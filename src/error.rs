@@ -24,13 +24,14 @@ struct Report {
     message: String,
     detail: Option<String>,
     hint: Option<String>,
+    context: Option<String>,
     position: Option<usize>,
 }
 
 impl Error {
     /// An error of `kind` with a lower-case message that names the object.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Report { kind, message: message.into(), detail: None, hint: None, position: None }))
+        Self(Box::new(Report { kind, message: message.into(), detail: None, hint: None, context: None, position: None }))
     }
 
     /// Something that cannot happen did; a bug of ours or a broken dependency.
@@ -54,6 +55,13 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the CONTEXT line: where in the data it happened.
+    #[must_use]
+    pub fn context(mut self, context: impl Into<String>) -> Self {
+        self.0.context = Some(context.into());
         self
     }
 
@@ -96,6 +104,11 @@ impl Error {
         self.0.hint.as_deref()
     }
 
+    /// The CONTEXT line, if any.
+    pub fn context_text(&self) -> Option<&str> {
+        self.0.context.as_deref()
+    }
+
     /// The place in the statement's text, counted in characters from 1.
     pub fn position(&self) -> Option<usize> {
         self.0.position
@@ -110,6 +123,9 @@ impl fmt::Display for Error {
         }
         if let Some(hint) = &self.0.hint {
             write!(f, "\nHINT: {hint}")?;
+        }
+        if let Some(context) = &self.0.context {
+            write!(f, "\nCONTEXT: {context}")?;
         }
         Ok(())
     }

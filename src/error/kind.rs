@@ -28,6 +28,7 @@ kinds! {
     CharacterNotInRepertoire = "22021",
     InvalidParameterValue = "22023",
     InvalidTextRepresentation = "22P02",
+    InvalidBinaryRepresentation = "22P03",
     BadCopyFileFormat = "22P04",
     NotNullViolation = "23502",
     ForeignKeyViolation = "23503",

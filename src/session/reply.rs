@@ -162,6 +162,8 @@ pub struct CopyOut {
 
 /// A running `COPY ... FROM STDIN`: the wire decodes bytes into batches of these columns and sends them here.
 pub struct CopyIn {
+    /// The name of the table, for messages.
+    pub relation: String,
     /// The columns the data has, in order.
     pub columns: Arc<[Column]>,
     /// How the data is written.

@@ -1,0 +1,177 @@
+//! Cuts text and CSV data into rows, whatever pieces it comes in.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::session::copy_format::csv::CsvRow;
+use crate::session::copy_format::text::TextRow;
+use crate::session::copy_format::{ROW_BYTES_MAX, Rows, bad_format};
+use crate::session::intake::utf8;
+use crate::session::reply::{CopyFormat, CopyOptions};
+
+/// Finds the ends of rows.
+pub(super) struct Lines {
+    /// The start of a row whose end has not come yet.
+    pending: Vec<u8>,
+    /// How far `pending` was searched.
+    searched: usize,
+    scan: Scan,
+    row: Row,
+    header: bool,
+    carriage_return: Option<bool>,
+    ended: bool,
+}
+
+/// What the search for the end of a row must remember.
+struct Scan {
+    quote: Option<u8>,
+    escape: u8,
+    in_quote: bool,
+    after_escape: bool,
+    newlines: u64,
+}
+
+enum Row {
+    Text(TextRow),
+    Csv(CsvRow),
+}
+
+impl Lines {
+    pub(super) fn new(options: &CopyOptions) -> Self {
+        let csv = options.format == CopyFormat::Csv;
+        let scan = Scan {
+            quote: csv.then_some(options.quote),
+            escape: if csv { options.escape } else { b'\\' },
+            in_quote: false,
+            after_escape: false,
+            newlines: 0,
+        };
+        let row = if csv { Row::Csv(CsvRow::new(options)) } else { Row::Text(TextRow::new(options)) };
+        let header = options.header || options.header_match;
+        Self { pending: Vec::new(), searched: 0, scan, row, header, carriage_return: None, ended: false }
+    }
+
+    pub(super) fn push(&mut self, data: &[u8], rows: &mut Rows) -> Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        if self.pending.is_empty() {
+            let used = self.rows_of(data, rows)?;
+            self.pending.extend_from_slice(&data[used..]);
+        } else {
+            let mut joined = std::mem::take(&mut self.pending);
+            joined.extend_from_slice(data);
+            let used = self.rows_of(&joined, rows)?;
+            joined.drain(..used);
+            self.pending = joined;
+        }
+        if self.pending.len() > ROW_BYTES_MAX {
+            return Err(Error::new(ErrorKind::ProgramLimitExceeded, format!("a row is longer than {ROW_BYTES_MAX} bytes"))
+                .context(rows.at_line(&self.pending[..200])));
+        }
+        Ok(())
+    }
+
+    /// Handles every complete row of `data`; returns how many bytes they took. `searched` says where to go on.
+    fn rows_of(&mut self, data: &[u8], rows: &mut Rows) -> Result<usize> {
+        let mut start = 0;
+        while let Some(end) = self.scan.find_end(data, start + self.searched) {
+            self.searched = 0;
+            self.row(&data[start..end], rows)?;
+            start = end + 1;
+            if self.ended {
+                return Ok(data.len());
+            }
+        }
+        self.searched = data.len() - start;
+        Ok(start)
+    }
+
+    pub(super) fn finish(&mut self, rows: &mut Rows) -> Result<()> {
+        let last = std::mem::take(&mut self.pending);
+        if self.scan.in_quote && !self.ended {
+            rows.line += 1 + self.scan.newlines;
+            return Err(bad_format("unterminated CSV quoted field").context(rows.at_line(&last)));
+        }
+        if self.ended || last.is_empty() {
+            return Ok(());
+        }
+        self.row(&last, rows)
+    }
+
+    fn row(&mut self, line: &[u8], rows: &mut Rows) -> Result<()> {
+        rows.line += 1 + std::mem::take(&mut self.scan.newlines);
+        // The first line decides whether lines end with a carriage return, as in PostgreSQL.
+        let returns = *self.carriage_return.get_or_insert(line.ends_with(b"\r"));
+        let line = if returns { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
+        if line == b"\\." {
+            self.ended = true;
+            return Ok(());
+        }
+        let text = utf8(line).map_err(|error| error.context(format!("COPY {}, line {}", rows.relation, rows.line)))?;
+        if std::mem::take(&mut self.header) {
+            return match &mut self.row {
+                Row::Text(row) => row.with_fields(text, |fields| rows.check_header(fields, line)),
+                Row::Csv(row) => row.with_fields(text, |fields| rows.check_header(fields, line)),
+            };
+        }
+        match &mut self.row {
+            Row::Text(row) => row.with_fields(text, |fields| rows.push_text_row(fields, line)),
+            Row::Csv(row) => row.with_fields(text, |fields| rows.push_text_row(fields, line)),
+        }
+    }
+}
+
+impl Scan {
+    /// The place of the newline that ends the row which is being searched from `from` on.
+    fn find_end(&mut self, data: &[u8], from: usize) -> Option<usize> {
+        match self.quote {
+            Some(quote) => self.find_csv_end(data, from, quote),
+            None => self.find_text_end(data, from),
+        }
+    }
+
+    /// In text, a backslash before the newline makes it part of the data.
+    fn find_text_end(&mut self, data: &[u8], from: usize) -> Option<usize> {
+        let mut at = from;
+        if std::mem::take(&mut self.after_escape) {
+            self.newlines += u64::from(data.get(at) == Some(&b'\n'));
+            at += 1;
+        }
+        while at < data.len() {
+            at += data[at..].iter().position(|byte| matches!(byte, b'\n' | b'\\'))?;
+            if data[at] == b'\n' {
+                return Some(at);
+            }
+            match data.get(at + 1) {
+                None => {
+                    self.after_escape = true;
+                    return None;
+                }
+                Some(next) => self.newlines += u64::from(*next == b'\n'),
+            }
+            at += 2;
+        }
+        None
+    }
+
+    fn find_csv_end(&mut self, data: &[u8], from: usize, quote: u8) -> Option<usize> {
+        let distinct_escape = self.escape != quote;
+        for (offset, byte) in data[from..].iter().enumerate() {
+            if *byte == b'\n' {
+                if !self.in_quote {
+                    self.after_escape = false;
+                    return Some(from + offset);
+                }
+                self.newlines += 1;
+            }
+            if self.in_quote && distinct_escape && *byte == self.escape {
+                self.after_escape = !self.after_escape;
+                continue;
+            }
+            if *byte == quote && !self.after_escape {
+                self.in_quote = !self.in_quote;
+            }
+            self.after_escape = false;
+        }
+        None
+    }
+}

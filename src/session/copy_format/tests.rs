@@ -1,0 +1,1 @@
+//! COPY data as PostgreSQL 15 writes and reads it.

@@ -1,0 +1,1 @@
+//! Values against what PostgreSQL 15 prints.
