@@ -37,9 +37,10 @@ impl Encoder {
                 out.extend_from_slice(&[0; 8]);
             }
             _ if self.options.header => {
+                let count = self.names.len();
                 for (index, name) in std::mem::take(&mut self.names).into_iter().enumerate() {
                     self.separate(index, out);
-                    self.write_field(index, name.as_bytes(), false, out);
+                    self.write_field(count, name.as_bytes(), false, out);
                     self.names.push(name);
                 }
                 out.push(b'\n');
