@@ -123,7 +123,7 @@ impl Intake {
             Kind::Int2(builder) => builder.append_value(read_integer(text, pg_type)?),
             Kind::Int4(builder) => builder.append_value(read_integer(text, pg_type)?),
             Kind::Int8(builder) => builder.append_value(read_integer(text, pg_type)?),
-            Kind::Oid(builder) => builder.append_value(read_integer(text, pg_type)?),
+            Kind::Oid(builder) => builder.append_value(read_oid(text)?),
             Kind::Float4(builder) => builder.append_value(read_float(text, pg_type)?),
             Kind::Float8(builder) => builder.append_value(read_float(text, pg_type)?),
             Kind::Numeric(builder, precision, scale) => {
@@ -291,6 +291,15 @@ fn fit(text: &str, length: usize, pg_type: &PgType) -> Result<String> {
     match pg_type {
         PgType::Char(_) => Ok(format!("{text}{}", " ".repeat(length - count))),
         _ => Ok(text.to_owned()),
+    }
+}
+
+/// An oid; PostgreSQL takes the negative form of a large one too.
+fn read_oid(text: &str) -> Result<u32> {
+    let value: i64 = read_integer(text, &PgType::Oid)?;
+    match i32::try_from(value) {
+        Ok(small) => Ok(small.cast_unsigned()),
+        Err(_) => read_integer(text, &PgType::Oid),
     }
 }
 

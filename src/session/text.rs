@@ -32,6 +32,8 @@ pub(crate) fn bare_name(pg_type: &PgType) -> String {
         PgType::Numeric(_) => "numeric".to_owned(),
         PgType::Varchar(_) => "character varying".to_owned(),
         PgType::Char(_) => "character".to_owned(),
+        PgType::Time => "time".to_owned(),
+        PgType::Timestamp => "timestamp".to_owned(),
         other => other.to_string(),
     }
 }

@@ -17,7 +17,8 @@ const DIFFERENT: &[(&str, &str, &str)] = &[
     ("character varying(3)", "abcd", "the file was made with an explicit cast, which cuts"),
     ("character(4)", "abcde", "the file was made with an explicit cast, which cuts"),
     ("numeric(10,2)", "NaN", "Arrow's decimals have no NaN"),
-    ("timestamp", "-infinity", ""),
+    ("timestamp", "294276-12-31 23:59:59.999999", "we count from 1970, so our time ends 30 years earlier"),
+    ("timestamptz", "294276-12-31 23:59:59.999999", "we count from 1970, so our time ends 30 years earlier"),
 ];
 
 fn expected_rows() -> Vec<[String; 5]> {
@@ -62,6 +63,16 @@ fn print(intake: &mut Intake, pg_type: &PgType, style: &Style) -> Printed {
     Printed { text: String::from_utf8(text).unwrap(), binary }
 }
 
+/// The file shows `value::text`, which differs from the output function for these two.
+fn as_cast(text: &str, pg_type: &PgType) -> String {
+    match (pg_type, text) {
+        (PgType::Bool, "t") => "true".to_owned(),
+        (PgType::Bool, "f") => "false".to_owned(),
+        (PgType::Char(_), text) => text.trim_end_matches(' ').to_owned(),
+        (_, text) => text.to_owned(),
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -86,12 +97,13 @@ fn values_are_read_and_printed_as_postgres_does() {
                 format!("{} {message}", error.sqlstate())
             }
             Ok(()) => {
-                let printed = print(&mut intake, &pg_type, &style);
+                let mut printed = print(&mut intake, &pg_type, &style);
+                printed.text = as_cast(&printed.text, &pg_type);
                 if state == "00000" && printed.text == output && hex(&printed.binary) == binary {
                     // What was sent in binary must come back the same.
                     let mut again = Intake::new(&pg_type, zone);
                     match again.push_binary(&printed.binary) {
-                        Ok(()) if print(&mut again, &pg_type, &style).text == output => continue,
+                        Ok(()) if as_cast(&print(&mut again, &pg_type, &style).text, &pg_type) == output => continue,
                         Ok(()) => "another value from its own binary form".to_owned(),
                         Err(error) => format!("{error:?} from its own binary form"),
                     }

@@ -286,6 +286,10 @@ impl<'a> Parser<'a> {
     fn code_point(&mut self) -> Result<char, String> {
         let high = self.hex4()?;
         if (0xd800..0xdc00).contains(&high) {
+            if !self.numeric && !self.text[self.at..].starts_with("\\u") {
+                // `json` only checks the shape; `jsonb` must have the character.
+                return Ok(char::REPLACEMENT_CHARACTER);
+            }
             if !self.text[self.at..].starts_with("\\u") {
                 return Err("Unicode low surrogate must follow a high surrogate.".to_owned());
             }
@@ -299,6 +303,7 @@ impl<'a> Parser<'a> {
         match char::from_u32(high) {
             Some('\0') if self.numeric => Err("\\u0000 cannot be converted to text.".to_owned()),
             Some(letter) => Ok(letter),
+            None if !self.numeric => Ok(char::REPLACEMENT_CHARACTER),
             None => Err("Unicode high surrogate must precede a low surrogate.".to_owned()),
         }
     }

@@ -6,6 +6,7 @@ use chrono::{DateTime, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::session::text::datetime::{civil_from_days, days_from_civil};
 
 /// A time zone, as `SET TIME ZONE` takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +26,29 @@ impl Default for Zone {
 /// No zone is further from Greenwich (PostgreSQL's own limit).
 const OFFSET_SECONDS_MAX: i32 = 15 * 3600 + 59 * 60 + 59;
 
-/// chrono ends at year 262143; later instants take the offset of this one (in seconds, year 9999).
-const FAR_SECONDS: i64 = 253_402_300_799;
+/// The first second of 2037, the last year that the zone tables have rules for.
+const RULES_END_SECONDS: i64 = 2_114_380_800;
+
+/// chrono starts about the year -262143; before this one (-9999) no zone has an offset of its own.
+const FAR_PAST_SECONDS: i64 = -377_705_116_800;
+
+/// The instant whose offset a far one takes: years after the tables' end repeat, weekday by weekday, those before it.
+fn ruled(seconds: i64) -> i64 {
+    if seconds < RULES_END_SECONDS {
+        return seconds.max(FAR_PAST_SECONDS);
+    }
+    let days = seconds.div_euclid(86_400);
+    let (year, _, _) = civil_from_days(days);
+    let start = days_from_civil(year, 1, 1);
+    let length = days_from_civil(year + 1, 1, 1) - start;
+    let alike = |other: &i64| {
+        let other_start = days_from_civil(*other, 1, 1);
+        (other_start - start) % 7 == 0 && days_from_civil(other + 1, 1, 1) - other_start == length
+    };
+    // Within 28 years every combination of weekday and leap year comes by.
+    let year = (2009..2037).find(alike).unwrap_or(2036);
+    seconds - (start - days_from_civil(year, 1, 1)) * 86_400
+}
 
 impl Zone {
     /// Reads a zone's name (any case), `UTC`, `Z`, or an offset such as `+02`, `-03:30`.
@@ -56,8 +78,7 @@ impl Zone {
         match self {
             Self::Fixed(offset) => offset,
             Self::Named(zone) => {
-                let seconds = seconds.clamp(-FAR_SECONDS, FAR_SECONDS);
-                DateTime::from_timestamp(seconds, 0)
+                DateTime::from_timestamp(ruled(seconds), 0)
                     .map_or(0, |at| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc())
             }
         }
@@ -65,12 +86,12 @@ impl Zone {
 
     /// Seconds east of Greenwich for a clock on the wall that shows `seconds` since 1970 began there.
     ///
-    /// An hour that happens twice is the first one; one that is skipped takes the offset from before the gap.
+    /// An hour that happens twice is the second one, in standard time; one that is skipped takes the offset from before the gap.
     pub fn offset_of_local(self, seconds: i64) -> i32 {
         match self {
             Self::Fixed(offset) => offset,
             Self::Named(zone) => {
-                let seconds = seconds.clamp(-FAR_SECONDS, FAR_SECONDS);
+                let seconds = ruled(seconds);
                 let Some(at) = DateTime::from_timestamp(seconds, 0) else { return 0 };
                 local_offset(zone, at.naive_utc()).unwrap_or_else(|| self.offset_at(seconds - 86_400))
             }
@@ -92,7 +113,7 @@ impl Zone {
 }
 
 fn local_offset(zone: Tz, at: NaiveDateTime) -> Option<i32> {
-    zone.offset_from_local_datetime(&at).earliest().map(|offset| offset.fix().local_minus_utc())
+    zone.offset_from_local_datetime(&at).latest().map(|offset| offset.fix().local_minus_utc())
 }
 
 /// Reads `+HH`, `+HHMM`, `+HH:MM`, `+HH:MM:SS`.

@@ -128,9 +128,12 @@ fn parse_iso(text: &[u8]) -> Option<Moment> {
     }
     let mut micros = (i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second)) * 1_000_000;
     if text.len() > 19 {
+        if text[19] != b'.' {
+            return None;
+        }
         let mut weight = 100_000;
         for digit in text[20..].iter().map(|byte| byte.wrapping_sub(b'0')) {
-            if text[19] != b'.' || digit > 9 {
+            if digit > 9 {
                 return None;
             }
             micros += i64::from(digit) * weight;
@@ -245,7 +248,11 @@ pub(super) fn parse_fraction_digits(digits: &str) -> Option<i64> {
     }
     let digit = |at: usize| digits.as_bytes().get(at).map_or(0, |byte| i64::from(byte - b'0'));
     let micros = (0..6).fold(0, |sum, at| sum * 10 + digit(at));
-    Some(micros + i64::from(digit(6) >= 5))
+    let rest = digits.as_bytes().get(6..).unwrap_or_default();
+    // Exactly half goes to the even neighbour, as it does for PostgreSQL's rint().
+    let half = rest.first() == Some(&b'5') && rest[1..].iter().all(|byte| *byte == b'0');
+    let up = if half { micros % 2 == 1 } else { digit(6) >= 5 };
+    Some(micros + i64::from(up))
 }
 
 fn parse_fraction(digits: &str) -> Result<i64, Fault> {
