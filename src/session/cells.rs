@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
-    Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, LargeBinaryArray,
-    LargeStringArray, ListArray, MapArray, StringArray, StringViewArray, StructArray, Time64MicrosecondArray,
-    TimestampMicrosecondArray, UInt32Array,
+    Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array,
+    Decimal256Array, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
+    LargeBinaryArray, LargeStringArray, ListArray, MapArray, StringArray, StringViewArray, StructArray,
+    Time64MicrosecondArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
@@ -134,7 +134,9 @@ impl<'a> Cells<'a> {
                 Kind::Timestamptz(array.as_primitive(), ZoneCursor::new(style.zone))
             }
             DataType::Interval(IntervalUnit::MonthDayNano) => Kind::Interval(array.as_primitive()),
-            DataType::List(_) | DataType::Struct(_) | DataType::Map(_, _) => return Self::nested(array, pg_type, style),
+            DataType::List(_) | DataType::Struct(_) | DataType::Map(_, _) => {
+                return Self::nested(array, pg_type, style);
+            }
             other => return Err(Error::unsupported(format!("values of the type {other} cannot be sent"))),
         };
         Ok(Self { nulls: array.nulls(), kind })
@@ -165,7 +167,10 @@ impl<'a> Cells<'a> {
                 let cell = |(field, column): (&'a Arc<arrow::datatypes::Field>, &'a ArrayRef)| {
                     Ok((field.name().as_str(), Cells::new(column, &PgType::of(field), style)?))
                 };
-                Kind::Struct { rows, fields: rows.fields().iter().zip(rows.columns()).map(cell).collect::<Result<_>>()? }
+                Kind::Struct {
+                    rows,
+                    fields: rows.fields().iter().zip(rows.columns()).map(cell).collect::<Result<_>>()?,
+                }
             }
         };
         Ok(Self { nulls: array.nulls(), kind })

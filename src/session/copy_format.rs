@@ -218,7 +218,8 @@ impl Rows {
         }
         for (index, (found, expected)) in fields.iter().zip(&self.columns).enumerate() {
             if *found != Some(expected) {
-                let found = found.map_or_else(|| format!("null value (\"{}\")", self.options.null), |name| format!("\"{name}\""));
+                let found = found
+                    .map_or_else(|| format!("null value (\"{}\")", self.options.null), |name| format!("\"{name}\""));
                 return Err(bad_format(format!(
                     "column name mismatch in header line field {}: got {found}, expected \"{expected}\"",
                     index + 1

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, BinaryViewBuilder, BooleanBuilder, Date32Builder, Decimal128Array, Decimal256Array, Float32Builder,
-    Float64Builder, Int16Builder, Int32Builder, Int64Builder, IntervalMonthDayNanoBuilder, ListArray, NullBufferBuilder,
-    PrimitiveBuilder, StringViewBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder, UInt32Builder,
+    Float64Builder, Int16Builder, Int32Builder, Int64Builder, IntervalMonthDayNanoBuilder, ListArray,
+    NullBufferBuilder, PrimitiveBuilder, StringViewBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    UInt32Builder,
 };
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, IntervalMonthDayNano, i256};
@@ -246,22 +247,29 @@ fn stage(like: &Intake, parts: Vec<Element>) -> Result<Vec<Staged>> {
 }
 
 fn list_end(elements: &Intake) -> Result<i32> {
-    i32::try_from(elements.len()).map_err(|_| Error::new(ErrorKind::ProgramLimitExceeded, "too many array elements in one batch"))
+    i32::try_from(elements.len())
+        .map_err(|_| Error::new(ErrorKind::ProgramLimitExceeded, "too many array elements in one batch"))
 }
 
 fn interval(span: Span) -> Result<IntervalMonthDayNano> {
     let nanos = span.micros.checked_mul(1000).ok_or_else(|| {
-        Error::new(ErrorKind::DatetimeFieldOverflow, "interval out of range").detail("The time part may span 292 years.")
+        Error::new(ErrorKind::DatetimeFieldOverflow, "interval out of range")
+            .detail("The time part may span 292 years.")
     })?;
     Ok(IntervalMonthDayNano::new(span.months, span.days, nanos))
 }
 
 fn push_string(builder: &mut StringViewBuilder, text: &str, pg_type: &PgType) -> Result<()> {
     if text.as_bytes().contains(&0) {
-        return Err(Error::new(ErrorKind::CharacterNotInRepertoire, "invalid byte sequence for encoding \"UTF8\": 0x00"));
+        return Err(Error::new(
+            ErrorKind::CharacterNotInRepertoire,
+            "invalid byte sequence for encoding \"UTF8\": 0x00",
+        ));
     }
     match pg_type {
-        PgType::Varchar(Some(length)) | PgType::Char(length) => builder.append_value(fit(text, *length as usize, pg_type)?),
+        PgType::Varchar(Some(length)) | PgType::Char(length) => {
+            builder.append_value(fit(text, *length as usize, pg_type)?)
+        }
         PgType::Name => builder.append_value(&text[..text.floor_char_boundary(NAME_BYTES_MAX)]),
         PgType::Uuid => {
             let mut canonical = Vec::with_capacity(36);
@@ -285,7 +293,9 @@ fn fit(text: &str, length: usize, pg_type: &PgType) -> Result<String> {
         let cut = text.char_indices().nth(length).map_or(text.len(), |(at, _)| at);
         return match text[cut..].bytes().all(|byte| byte == b' ') {
             true => Ok(text[..cut].to_owned()),
-            false => Err(Error::new(ErrorKind::StringDataRightTruncation, format!("value too long for type {pg_type}"))),
+            false => {
+                Err(Error::new(ErrorKind::StringDataRightTruncation, format!("value too long for type {pg_type}")))
+            }
         };
     }
     match pg_type {

@@ -211,7 +211,8 @@ fn write_wide_numeric(out: &mut Vec<u8>, value: i256, scale: i8) {
     let mut padded = vec![0; (4 - whole % 4) % 4 + lead];
     padded.extend_from_slice(&digits);
     padded.extend(std::iter::repeat_n(0, (4 - places % 4) % 4));
-    let groups: Vec<u16> = padded.chunks(4).map(|four| four.iter().fold(0, |sum, digit| sum * 10 + u16::from(*digit))).collect();
+    let groups: Vec<u16> =
+        padded.chunks(4).map(|four| four.iter().fold(0, |sum, digit| sum * 10 + u16::from(*digit))).collect();
     write_groups(out, &groups, whole.div_ceil(4) as i16 - 1, negative, places as u16);
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, DurationMicrosecondArray, IntervalMonthDayNanoArray, ListArray, StringViewBuilder, StructArray,
-    TimestampMicrosecondArray, new_null_array,
+    Array, ArrayRef, AsArray, DurationMicrosecondArray, IntervalMonthDayNanoArray, ListArray, StringViewBuilder,
+    StructArray, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
@@ -35,7 +35,9 @@ fn same_family(found: &DataType, wanted: &DataType, pg_type: &PgType) -> bool {
         (T::Decimal128(..) | T::Decimal256(..), T::Decimal128(..) | T::Decimal256(..)) => true,
         (T::Timestamp(_, found), T::Timestamp(_, wanted)) => found.is_some() == wanted.is_some(),
         (T::List(_), T::List(_)) => true,
-        (T::Struct(_) | T::Map(..), _) => matches!(pg_type, PgType::Json | PgType::Jsonb | PgType::Record | PgType::Text),
+        (T::Struct(_) | T::Map(..), _) => {
+            matches!(pg_type, PgType::Json | PgType::Jsonb | PgType::Record | PgType::Text)
+        }
         (found, wanted) => found == wanted,
     }
 }
@@ -55,7 +57,9 @@ fn simplify(array: &ArrayRef, pg_type: &PgType) -> Result<ArrayRef> {
         T::Date64 => to(T::Timestamp(TimeUnit::Microsecond, None)),
         T::Time32(_) | T::Time64(TimeUnit::Nanosecond) => to(T::Time64(TimeUnit::Microsecond)),
         T::Timestamp(TimeUnit::Nanosecond, zone) => Ok(round_timestamps(array, zone.clone())),
-        T::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, zone) => to(T::Timestamp(TimeUnit::Microsecond, zone.clone())),
+        T::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, zone) => {
+            to(T::Timestamp(TimeUnit::Microsecond, zone.clone()))
+        }
         T::Interval(IntervalUnit::YearMonth | IntervalUnit::DayTime) => to(T::Interval(IntervalUnit::MonthDayNano)),
         T::Duration(_) => durations(array),
         T::Dictionary(_, values) => simplify(&cast(array, values)?, pg_type),
@@ -109,7 +113,11 @@ fn list(array: &ArrayRef, pg_type: &PgType) -> Result<ArrayRef> {
         _ => PgType::of(field),
     };
     let values = canonical(list.values(), &element)?;
-    let values = if matches!(values.data_type(), DataType::Null) { new_null_array(&element.arrow(), values.len()) } else { values };
+    let values = if matches!(values.data_type(), DataType::Null) {
+        new_null_array(&element.arrow(), values.len())
+    } else {
+        values
+    };
     let field = Arc::new(Field::clone(field).with_data_type(values.data_type().clone()).with_nullable(true));
     Ok(Arc::new(ListArray::try_new(field, list.offsets().clone(), values, list.nulls().cloned())?))
 }

@@ -12,7 +12,12 @@ impl Cells<'_> {
         }
         match &self.kind {
             Kind::Bool(array) => out.extend_from_slice(if array.value(row) { b"true" } else { b"false" }),
-            Kind::Int2(_) | Kind::Int4(_) | Kind::Int8(_) | Kind::Oid(_) | Kind::Numeric(..) | Kind::WideNumeric(..) => {
+            Kind::Int2(_)
+            | Kind::Int4(_)
+            | Kind::Int8(_)
+            | Kind::Oid(_)
+            | Kind::Numeric(..)
+            | Kind::WideNumeric(..) => {
                 self.write_text(row, out);
             }
             Kind::Float4(array) if array.value(row).is_finite() => self.write_text(row, out),
@@ -24,7 +29,9 @@ impl Cells<'_> {
             Kind::Timestamptz(array, zone) => quoted(out, |out| write_iso_timestamp(out, array.value(row), Some(zone))),
             Kind::List { list, elements, .. } => {
                 let offsets = list.value_offsets();
-                write_items(out, offsets[row] as usize..offsets[row + 1] as usize, |at, out| elements.write_json(at, out));
+                write_items(out, offsets[row] as usize..offsets[row + 1] as usize, |at, out| {
+                    elements.write_json(at, out)
+                });
             }
             Kind::Struct { fields, .. } => {
                 out.push(b'{');

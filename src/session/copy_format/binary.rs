@@ -57,7 +57,10 @@ impl Frames {
         joined.drain(..start);
         self.pending = joined;
         if self.pending.len() > ROW_BYTES_MAX {
-            return Err(Error::new(ErrorKind::ProgramLimitExceeded, format!("a row is longer than {ROW_BYTES_MAX} bytes")));
+            return Err(Error::new(
+                ErrorKind::ProgramLimitExceeded,
+                format!("a row is longer than {ROW_BYTES_MAX} bytes"),
+            ));
         }
         Ok(())
     }
@@ -89,7 +92,8 @@ fn header(data: &[u8]) -> Result<Found> {
     if u32::from_be_bytes(flags) & 0xffff_0000 != 0 {
         return Err(bad_format("unrecognized critical flags in COPY file header"));
     }
-    let extension = usize::try_from(i32::from_be_bytes(extension)).map_err(|_| bad_format("invalid COPY file header (wrong length)"))?;
+    let extension = usize::try_from(i32::from_be_bytes(extension))
+        .map_err(|_| bad_format("invalid COPY file header (wrong length)"))?;
     Ok(if data.len() >= 19 + extension { Found::Part(19 + extension) } else { Found::Partial })
 }
 
@@ -100,7 +104,9 @@ fn row(data: &[u8], rows: &mut Rows) -> Result<Found> {
     }
     let width = rows.intakes.len();
     if usize::try_from(count) != Ok(width) {
-        return Err(bad_format(format!("row field count is {count}, expected {width}")).context(at_row(rows, rows.line + 1)));
+        return Err(
+            bad_format(format!("row field count is {count}, expected {width}")).context(at_row(rows, rows.line + 1))
+        );
     }
     let Some(fields) = split(data, width, rows)? else { return Ok(Found::Partial) };
     rows.line += 1;

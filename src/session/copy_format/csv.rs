@@ -54,8 +54,8 @@ impl CsvRow {
     /// Decides whether a field is NULL.
     fn settle<'a>(&self, index: usize, field: &'a str, quoted: bool) -> FieldText<'a> {
         let forced = |list: &[bool]| list.get(index).copied().unwrap_or(false);
-        let is_null = field == self.null
-            && if quoted { forced(&self.force_null) } else { !forced(&self.force_not_null) };
+        let is_null =
+            field == self.null && if quoted { forced(&self.force_null) } else { !forced(&self.force_not_null) };
         (!is_null).then_some(field)
     }
 

@@ -64,8 +64,11 @@ impl Lines {
             self.pending = joined;
         }
         if self.pending.len() > ROW_BYTES_MAX {
-            return Err(Error::new(ErrorKind::ProgramLimitExceeded, format!("a row is longer than {ROW_BYTES_MAX} bytes"))
-                .context(rows.at_line(&self.pending[..200])));
+            return Err(Error::new(
+                ErrorKind::ProgramLimitExceeded,
+                format!("a row is longer than {ROW_BYTES_MAX} bytes"),
+            )
+            .context(rows.at_line(&self.pending[..200])));
         }
         Ok(())
     }

@@ -80,9 +80,9 @@ fn invalid(pg_type: &PgType) -> Error {
 }
 
 fn fixed<const N: usize>(bytes: &[u8], pg_type: &PgType) -> Result<[u8; N]> {
-    bytes.try_into().map_err(|_| {
-        invalid(pg_type).detail(format!("The value has {} bytes; the type takes {N}.", bytes.len()))
-    })
+    bytes
+        .try_into()
+        .map_err(|_| invalid(pg_type).detail(format!("The value has {} bytes; the type takes {N}.", bytes.len())))
 }
 
 fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Option<&'a [u8; N]> {
@@ -117,9 +117,10 @@ fn decode_text(bytes: &[u8], pg_type: &PgType) -> Result<String> {
         }
         (PgType::Uuid, _) => Err(invalid(pg_type)),
         (PgType::Jsonb, [1, rest @ ..]) => utf8(rest).map(str::to_owned),
-        (PgType::Jsonb, [version, ..]) => {
-            Err(Error::new(ErrorKind::InvalidBinaryRepresentation, format!("unsupported jsonb version number {version}")))
-        }
+        (PgType::Jsonb, [version, ..]) => Err(Error::new(
+            ErrorKind::InvalidBinaryRepresentation,
+            format!("unsupported jsonb version number {version}"),
+        )),
         (_, bytes) => utf8(bytes).map(str::to_owned),
     }
 }
@@ -127,8 +128,11 @@ fn decode_text(bytes: &[u8], pg_type: &PgType) -> Result<String> {
 /// Text that a client sent, checked.
 pub(crate) fn utf8(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes).map_err(|error| {
-        let shown: Vec<String> =
-            bytes[error.valid_up_to()..].iter().take(error.error_len().unwrap_or(3)).map(|byte| format!("0x{byte:02x}")).collect();
+        let shown: Vec<String> = bytes[error.valid_up_to()..]
+            .iter()
+            .take(error.error_len().unwrap_or(3))
+            .map(|byte| format!("0x{byte:02x}"))
+            .collect();
         Error::new(
             ErrorKind::CharacterNotInRepertoire,
             format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" ")),
@@ -162,7 +166,9 @@ fn parse_numeric(mut bytes: &[u8]) -> Result<Option<WrittenDecimal>> {
     }
     let [count, weight, sign, dscale] = header;
     if matches!(sign, 0xc000 | 0xd000 | 0xf000) {
-        return Err(Error::unsupported("numeric columns cannot hold NaN or infinity").hint("Use double precision for them."));
+        return Err(
+            Error::unsupported("numeric columns cannot hold NaN or infinity").hint("Use double precision for them.")
+        );
     }
     if bytes.len() != usize::from(count) * 2 || !matches!(sign, 0 | 0x4000) || dscale > 0x3fff {
         return Ok(None);

@@ -91,7 +91,9 @@ fn values_are_read_and_printed_as_postgres_does() {
         let found = match intake.push_text(&input) {
             Err(error) => {
                 let message = error.message().to_owned();
-                if error.sqlstate() == state && (message == output || message.contains("json") || message.contains("array")) {
+                if error.sqlstate() == state
+                    && (message == output || message.contains("json") || message.contains("array"))
+                {
                     continue;
                 }
                 format!("{} {message}", error.sqlstate())

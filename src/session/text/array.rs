@@ -20,7 +20,9 @@ pub enum Element {
 pub fn write_element(out: &mut Vec<u8>, text: &[u8]) {
     let plain = !text.is_empty()
         && !text.eq_ignore_ascii_case(b"null")
-        && !text.iter().any(|byte| matches!(byte, b'{' | b'}' | b'"' | b'\\' | b',' | b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c));
+        && !text
+            .iter()
+            .any(|byte| matches!(byte, b'{' | b'}' | b'"' | b'\\' | b',' | b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c));
     if plain {
         return out.extend_from_slice(text);
     }
@@ -54,7 +56,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn malformed(&self, detail: &str) -> Error {
-        Error::new(ErrorKind::InvalidTextRepresentation, format!("malformed array literal: \"{}\"", self.whole)).detail(detail)
+        Error::new(ErrorKind::InvalidTextRepresentation, format!("malformed array literal: \"{}\"", self.whole))
+            .detail(detail)
     }
 
     fn eat(&mut self, letter: char) -> bool {

@@ -35,7 +35,8 @@ fn read_hex(digits: &str) -> Result<Vec<u8>> {
         if letter.is_ascii_whitespace() && high.is_none() {
             continue;
         }
-        let value = letter.to_digit(16).ok_or_else(|| invalid(format!("invalid hexadecimal digit: \"{letter}\"")))? as u8;
+        let value =
+            letter.to_digit(16).ok_or_else(|| invalid(format!("invalid hexadecimal digit: \"{letter}\"")))? as u8;
         match high.take() {
             Some(first) => bytes.push(first << 4 | value),
             None => high = Some(value),
@@ -61,7 +62,9 @@ fn read_escaped(text: &str) -> Result<Vec<u8>> {
                 bytes.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
                 rest = tail;
             }
-            [b'\\', ..] => return Err(Error::new(ErrorKind::InvalidTextRepresentation, "invalid input syntax for type bytea")),
+            [b'\\', ..] => {
+                return Err(Error::new(ErrorKind::InvalidTextRepresentation, "invalid input syntax for type bytea"));
+            }
             [byte, tail @ ..] => {
                 bytes.push(*byte);
                 rest = tail;

@@ -141,7 +141,9 @@ fn read_words(text: &str) -> Option<Sum> {
             let value: f64 = word[..end].parse().ok()?;
             let unit = match end < word.len() {
                 true => &word[end..],
-                false => words.next_if(|next| next.starts_with(|c: char| c.is_ascii_alphabetic()) && *next != "ago").unwrap_or(""),
+                false => words
+                    .next_if(|next| next.starts_with(|c: char| c.is_ascii_alphabetic()) && *next != "ago")
+                    .unwrap_or(""),
             };
             add(&mut sum, value, unit)?;
         }

@@ -116,7 +116,9 @@ fn parse<'a>(text: &'a str, pg_type: &PgType) -> Result<Value<'a>> {
         parser.blanks();
         if parser.at == text.len() { Ok(value) } else { Err(parser.unexpected("end of input")) }
     });
-    value.map_err(|detail| Error::new(ErrorKind::InvalidTextRepresentation, "invalid input syntax for type json").detail(detail))
+    value.map_err(|detail| {
+        Error::new(ErrorKind::InvalidTextRepresentation, "invalid input syntax for type json").detail(detail)
+    })
 }
 
 struct Parser<'a> {
@@ -252,7 +254,8 @@ impl<'a> Parser<'a> {
         let mut value = String::new();
         loop {
             let rest = &self.text[self.at..];
-            let plain = rest.find(|c: char| c == '"' || c == '\\' || c < ' ').ok_or("The input string ended unexpectedly.")?;
+            let plain =
+                rest.find(|c: char| c == '"' || c == '\\' || c < ' ').ok_or("The input string ended unexpectedly.")?;
             value.push_str(&rest[..plain]);
             self.at += plain;
             match self.peek() {
@@ -315,4 +318,3 @@ impl<'a> Parser<'a> {
         value.ok_or_else(|| "\"\\u\" must be followed by four hexadecimal digits.".to_owned())
     }
 }
-

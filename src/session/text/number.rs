@@ -198,7 +198,8 @@ pub fn read_float<T: std::str::FromStr + Into<f64> + Copy>(text: &str, pg_type: 
     }
     let value: T = trimmed.parse().map_err(|_| invalid_syntax(pg_type, text))?;
     let number: f64 = value.into();
-    let vanished = number == 0.0 && word.bytes().take_while(|b| !matches!(b, b'e' | b'E')).any(|b| matches!(b, b'1'..=b'9'));
+    let vanished =
+        number == 0.0 && word.bytes().take_while(|b| !matches!(b, b'e' | b'E')).any(|b| matches!(b, b'1'..=b'9'));
     if !named && (number.is_infinite() || vanished) {
         return Err(Error::new(
             ErrorKind::NumericValueOutOfRange,
@@ -269,7 +270,8 @@ impl WrittenDecimal {
 
     fn unscaled(&self, scale: i32) -> Option<i256> {
         let shift = scale - self.scale;
-        let kept = if shift < 0 { self.digits.len().saturating_sub(shift.unsigned_abs() as usize) } else { self.digits.len() };
+        let kept =
+            if shift < 0 { self.digits.len().saturating_sub(shift.unsigned_abs() as usize) } else { self.digits.len() };
         let ten = i256::from_i128(10);
         let mut value = i256::ZERO;
         for digit in &self.digits[..kept] {

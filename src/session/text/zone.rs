@@ -23,6 +23,15 @@ impl Default for Zone {
     }
 }
 
+impl From<Tz> for Zone {
+    fn from(zone: Tz) -> Self {
+        match zone {
+            Tz::UTC | Tz::Etc__UTC | Tz::GMT | Tz::Etc__GMT => Self::Fixed(0),
+            zone => Self::Named(zone),
+        }
+    }
+}
+
 /// No zone is further from Greenwich (PostgreSQL's own limit).
 const OFFSET_SECONDS_MAX: i32 = 15 * 3600 + 59 * 60 + 59;
 
@@ -54,7 +63,10 @@ impl Zone {
     /// Reads a zone's name (any case), `UTC`, `Z`, or an offset such as `+02`, `-03:30`.
     pub fn parse(text: &str) -> Result<Self> {
         Self::find(text).ok_or_else(|| {
-            Error::new(ErrorKind::InvalidParameterValue, format!("invalid value for parameter \"TimeZone\": \"{text}\""))
+            Error::new(
+                ErrorKind::InvalidParameterValue,
+                format!("invalid value for parameter \"TimeZone\": \"{text}\""),
+            )
         })
     }
 
@@ -77,10 +89,8 @@ impl Zone {
     pub fn offset_at(self, seconds: i64) -> i32 {
         match self {
             Self::Fixed(offset) => offset,
-            Self::Named(zone) => {
-                DateTime::from_timestamp(ruled(seconds), 0)
-                    .map_or(0, |at| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc())
-            }
+            Self::Named(zone) => DateTime::from_timestamp(ruled(seconds), 0)
+                .map_or(0, |at| zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc()),
         }
     }
 
@@ -147,7 +157,8 @@ pub(crate) fn parse_offset(text: &str) -> Option<i32> {
 pub(crate) fn write_offset(out: &mut Vec<u8>, offset: i32) {
     out.push(if offset < 0 { b'-' } else { b'+' });
     let seconds = offset.unsigned_abs();
-    let pair = |out: &mut Vec<u8>, value: u32| out.extend_from_slice(&[b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]);
+    let pair =
+        |out: &mut Vec<u8>, value: u32| out.extend_from_slice(&[b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]);
     pair(out, seconds / 3600);
     if seconds % 3600 != 0 {
         out.push(b':');

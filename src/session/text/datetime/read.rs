@@ -145,16 +145,18 @@ fn parse_iso(text: &[u8]) -> Option<Moment> {
 
 /// Splits at blanks, and at the `T` between a date and a time.
 fn split_words(text: &str) -> impl Iterator<Item = &str> {
-    text.split([' ', '\t', ',']).flat_map(|word| {
-        let at = word.find(['T', 't']).filter(|at| {
-            let bytes = word.as_bytes();
-            *at > 0 && bytes[at - 1].is_ascii_digit() && bytes.get(at + 1).is_some_and(u8::is_ascii_digit)
-        });
-        match at {
-            Some(at) => [&word[..at], &word[at + 1..]],
-            None => [word, ""],
-        }
-    }).filter(|word| !word.is_empty())
+    text.split([' ', '\t', ','])
+        .flat_map(|word| {
+            let at = word.find(['T', 't']).filter(|at| {
+                let bytes = word.as_bytes();
+                *at > 0 && bytes[at - 1].is_ascii_digit() && bytes.get(at + 1).is_some_and(u8::is_ascii_digit)
+            });
+            match at {
+                Some(at) => [&word[..at], &word[at + 1..]],
+                None => [word, ""],
+            }
+        })
+        .filter(|word| !word.is_empty())
 }
 
 fn take_word<'a>(word: &'a str, moment: &mut Moment, words: &mut Vec<&'a str>) -> Result<(), Fault> {
@@ -312,7 +314,18 @@ fn full_year(text: &str, year: u32) -> i64 {
 
 fn month_of(word: &str) -> Option<u32> {
     const MONTHS: [&str; 12] = [
-        "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
     ];
     let word = word.to_ascii_lowercase();
     let matches = |month: &str| word.len() >= 3 && month.starts_with(&word);
