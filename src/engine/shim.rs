@@ -2,7 +2,7 @@
 //!
 //! A query passes through in this order: names for unnamed items ([`names`], PostgreSQL's `FigureColname`), expressions
 //! from the leaves up ([`expressions`], [`subqueries`]), table factors ([`relations`]), then duplicate output names
-//! ([`outputs`]). What needs types is left to the planner hooks: [`type_planner`] and [`operators`].
+//! ([`outputs`]). What needs types is left to the planner hooks ([`type_planner`], [`operators`]) and to one optimizer rule ([`correlation`]).
 //! Invariant: a name the shim makes up is a name PostgreSQL would show, plus a mark that [`shown_name`] takes off.
 
 use std::ops::ControlFlow;
@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut
 use crate::catalog::Snapshot;
 use crate::error::Result;
 
+pub mod correlation;
 mod expressions;
 mod literals;
 mod names;
@@ -104,7 +105,7 @@ impl VisitorMut for Pass<'_> {
     }
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
-        subqueries::rewrite(expression);
+        subqueries::rewrite(expression, self.context);
         ControlFlow::Continue(())
     }
 

@@ -61,7 +61,7 @@ const AGGREGATES: &[&str] = &[
 ];
 
 /// Rewrites an expression that is a subquery; what is in it is visited afterwards.
-pub(super) fn rewrite(expr: &mut Expr) {
+pub(super) fn rewrite(expr: &mut Expr, context: &ShimContext<'_>) {
     match expr {
         Expr::Subquery(query) => {
             if let Some(plain) = value_without_from(query) {
@@ -73,6 +73,9 @@ pub(super) fn rewrite(expr: &mut Expr) {
         Expr::Function(Function { args: FunctionArguments::Subquery(query), name, .. })
             if name.to_string().eq_ignore_ascii_case("array") =>
         {
+            if let Some(select) = plain_select(query) {
+                skip_what_never_runs(select, context);
+            }
             *expr = array_of(std::mem::replace(query, empty_query()));
         }
         _ => {}
@@ -329,8 +332,8 @@ pub(super) fn has_aggregate(expr: &Expr) -> bool {
     expr.visit(&mut Aggregates { depth: 0 }).is_break()
 }
 
-/// In a SELECT that reads a relation which never has rows, the items never run: those whose subqueries call table
-/// functions over outer columns, which cannot be planned, become NULL.
+/// In a SELECT that reads a relation which never has rows, the items never run: their subqueries become NULL. Some of
+/// those (a table function over outer columns) could not be planned at all.
 pub(super) fn skip_what_never_runs(select: &mut Select, context: &ShimContext<'_>) {
     if !select.from.iter().any(|table| never_has_rows(table, context)) || !is_row_by_row(select) {
         return;
@@ -338,24 +341,14 @@ pub(super) fn skip_what_never_runs(select: &mut Select, context: &ShimContext<'_
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
             let _ = datafusion::sql::sqlparser::ast::visit_expressions_mut(expr, |expr| {
-                if let Expr::Subquery(query) = expr
-                    && calls_table_function(query)
-                {
+                let is_array = matches!(&*expr, Expr::Function(Function { args: FunctionArguments::Subquery(_), .. }));
+                if is_array || matches!(expr, Expr::Subquery(_)) {
                     *expr = Expr::value(Value::Null);
                 }
                 ControlFlow::<()>::Continue(())
             });
         }
     }
-}
-
-fn calls_table_function(query: &Query) -> bool {
-    let SetExpr::Select(select) = query.body.as_ref() else { return false };
-    select.from.iter().any(|table| match &table.relation {
-        TableFactor::Table { args, .. } => args.is_some(),
-        TableFactor::Function { .. } | TableFactor::UNNEST { .. } => true,
-        _ => false,
-    })
 }
 
 /// True when one of the inner-joined relations is a system relation without rows.

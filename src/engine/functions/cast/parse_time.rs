@@ -4,7 +4,6 @@ use arrow::datatypes::IntervalMonthDayNano;
 use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDate, NaiveDateTime, Offset, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 
-use crate::engine::functions::cast::parse::invalid;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Microseconds of a day.
@@ -301,7 +300,7 @@ pub fn interval(text: &str) -> Result<IntervalMonthDayNano> {
         true => iso_interval(trimmed),
         false => worded_interval(trimmed),
     };
-    let sum = read.ok_or_else(|| invalid("interval", text))?;
+    let sum = read.ok_or_else(|| invalid_time("interval", text))?;
     sum.finish().ok_or_else(|| {
         Error::new(ErrorKind::DatetimeFieldOverflow, format!("interval field value out of range: \"{text}\""))
     })
