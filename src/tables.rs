@@ -5,13 +5,36 @@
 //! list of files with their statistics. Invariants: every commit of this process goes through [`strict_log`], which never
 //! lets a commit remove a file that is not active; and what an acknowledged commit names is on stable storage.
 
+mod action;
+mod change;
+mod checkpoint;
+mod commit;
+mod definition;
 mod deletion_vector;
+mod delta_error;
+mod delta_schema;
 pub mod file_set;
 pub mod file_stats;
+#[cfg(test)]
+mod fixture;
+mod listing;
+mod protocol;
+mod replay;
 pub mod scan;
 pub mod snapshot;
+mod stores;
+mod strict_log;
+mod table;
+mod write;
 
+pub use change::{Change, Operation, Reads};
+pub use commit::TableWriter;
+pub use definition::{MetadataChange, TableSpec};
 pub use file_set::{DeletionVector, FileEntry, FileSet};
 pub use file_stats::{ColumnStats, FileStats};
+pub use protocol::Protocol;
 pub use scan::{LakeScan, ScanSummary};
-pub use snapshot::{Protocol, Snapshot};
+pub use snapshot::Snapshot;
+pub use stores::{DurableStore, Stores};
+pub use table::{At, Pin, Table};
+pub use write::WriteOptions;

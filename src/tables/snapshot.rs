@@ -11,8 +11,11 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 use url::Url;
 
+use crate::catalog::definition::ColumnDef;
 use crate::error::{Error, ErrorKind, Result};
+use crate::tables::definition::Definition;
 use crate::tables::file_set::{FileEntry, FileSet};
+use crate::tables::protocol::Protocol;
 
 /// A table at one version.
 #[derive(Clone)]
@@ -34,31 +37,6 @@ pub(in crate::tables) struct Place {
     pub store: Arc<dyn ObjectStore>,
     /// The folder within the store.
     pub root: Path,
-}
-
-/// What protocol and metadata say; changes rarely.
-#[derive(Clone, Debug)]
-pub(in crate::tables) struct Definition {
-    pub id: String,
-    pub name: Option<String>,
-    pub comment: Option<String>,
-    /// The schema that a scan gives: PgType metadata, Utf8View and BinaryView; partition columns in their declared place.
-    pub schema: SchemaRef,
-    /// Delta's own schema text.
-    pub schema_text: String,
-    pub partition_columns: Vec<String>,
-    pub properties: BTreeMap<String, String>,
-    pub created_at_ms: Option<i64>,
-    pub protocol: Protocol,
-}
-
-/// What a reader and a writer must understand.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Protocol {
-    pub reader: i32,
-    pub writer: i32,
-    pub reader_features: Vec<String>,
-    pub writer_features: Vec<String>,
 }
 
 impl Snapshot {
@@ -89,7 +67,7 @@ impl Snapshot {
 
     /// The partition columns, in their order in [`FileEntry::partition`].
     pub fn partition_columns(&self) -> &[String] {
-        &self.definition.partition_columns
+        &self.definition.metadata.partition_columns
     }
 
     /// The active files.
@@ -100,6 +78,36 @@ impl Snapshot {
     /// The table's properties (`delta.*`, `headwater.*` and others).
     pub fn properties(&self) -> &BTreeMap<String, String> {
         &self.definition.properties
+    }
+
+    /// The columns as the catalog describes them, numbered from 1; defaults are not in the table.
+    pub fn columns(&self) -> Result<Vec<ColumnDef>> {
+        self.definition.columns()
+    }
+
+    /// CHECK constraints: name and SQL text.
+    pub fn checks(&self) -> Vec<(String, String)> {
+        self.definition.checks()
+    }
+
+    /// The clustering columns.
+    pub fn clustered_by(&self) -> Vec<String> {
+        self.definition.clustered_by()
+    }
+
+    /// The table's comment.
+    pub fn comment(&self) -> Option<&str> {
+        self.definition.metadata.description.as_deref()
+    }
+
+    /// The table's unique id, given at its creation.
+    pub fn table_id(&self) -> &str {
+        &self.definition.metadata.id
+    }
+
+    /// The Delta feature that keeps us from writing to the table, if there is one.
+    pub fn read_only_reason(&self) -> Option<&str> {
+        self.definition.read_only.as_deref()
     }
 
     /// What a reader and a writer must understand.

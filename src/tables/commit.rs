@@ -1,0 +1,199 @@
+//! The writer of a table: files first, then the one commit that names them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use datafusion::execution::SendableRecordBatchStream;
+use object_store::ObjectStoreExt;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::tables::action::{Commit, Txn};
+use crate::tables::change::{Change, Reads};
+use crate::tables::definition::Definition;
+use crate::tables::file_set::FileEntry;
+use crate::tables::replay::{add_action, remove_action};
+use crate::tables::snapshot::Snapshot;
+use crate::tables::strict_log::Appended;
+use crate::tables::table::Table;
+use crate::tables::write::{self, WriteOptions};
+
+/// How many foreign commits in a row a change follows before it gives up.
+const REBASES_MAX: usize = 100;
+
+/// The right to commit to a table: there is one at a time in this process.
+pub struct TableWriter {
+    table: Arc<Table>,
+    snapshot: Arc<Snapshot>,
+    _lock: OwnedMutexGuard<()>,
+}
+
+impl TableWriter {
+    pub(in crate::tables) fn new(table: Arc<Table>, snapshot: Arc<Snapshot>, lock: OwnedMutexGuard<()>) -> Self {
+        Self { table, snapshot, _lock: lock }
+    }
+
+    /// What the next change is made from; after a commit, what it made.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The table.
+    pub fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// Writes the rows to new files, which nobody sees before a commit names them.
+    pub async fn write(&self, stream: SendableRecordBatchStream, options: &WriteOptions) -> Result<Vec<FileEntry>> {
+        self.check_writable()?;
+        write::write(&self.snapshot, self.table.clock(), stream, options).await
+    }
+
+    /// As [`TableWriter::write`], for a commit that also changes the table's metadata: rows have the new columns.
+    pub async fn write_as(
+        &self,
+        metadata: &crate::tables::MetadataChange,
+        stream: SendableRecordBatchStream,
+        options: &WriteOptions,
+    ) -> Result<Vec<FileEntry>> {
+        self.check_writable()?;
+        let definition = Arc::new(self.snapshot.definition.changed(metadata)?);
+        let changed = Snapshot { definition, ..Snapshot::clone(&self.snapshot) };
+        write::write(&changed, self.table.clock(), stream, options).await
+    }
+
+    /// Makes the change visible and durable, or leaves the table as it is. Commits of others in between are followed
+    /// where [`Reads`] allows it; otherwise the error is 40001.
+    pub async fn commit(&mut self, change: Change) -> Result<Arc<Snapshot>> {
+        self.check_writable()?;
+        let mut base = Arc::clone(&self.snapshot);
+        for _ in 0..REBASES_MAX {
+            if let Some((app, version)) = &change.app
+                && base.app_version(app).is_some_and(|done| done >= *version)
+            {
+                self.discard(&change.added).await;
+                self.snapshot = base;
+                return Ok(Arc::clone(&self.snapshot));
+            }
+            let commit = build(&change, &base, self.table.clock().now().timestamp_millis())?;
+            match self.table.log().append(&commit).await? {
+                Appended::Landed(snapshot) => {
+                    self.snapshot = snapshot;
+                    self.table.committed(&self.snapshot);
+                    return Ok(Arc::clone(&self.snapshot));
+                }
+                Appended::Taken => base = self.follow(&change, &base).await?,
+            }
+        }
+        Err(Error::new(
+            ErrorKind::SerializationFailure,
+            "other writers commit to the table faster than this statement can",
+        )
+        .hint("Run the statement again."))
+    }
+
+    /// The newest version, if nothing between `base` and it is in the way of the change.
+    async fn follow(&self, change: &Change, base: &Snapshot) -> Result<Arc<Snapshot>> {
+        let head = self.table.log().advance().await?;
+        for version in base.version + 1..=head.replayed.version {
+            let winner = self.table.log().read_commit(version).await?.ok_or_else(|| {
+                Error::new(ErrorKind::DataCorrupted, format!("version {version} has vanished from the table's log"))
+            })?;
+            change.check_against(&winner)?;
+        }
+        match &head.damage {
+            Some(damage) => Err(damage.error(self.table.log().place())),
+            None => Ok(Arc::clone(&head.replayed)),
+        }
+    }
+
+    /// Deletes files that no commit names. What cannot be deleted stays until VACUUM.
+    pub async fn discard(&self, files: &[FileEntry]) {
+        for file in files.iter().filter(|file| self.snapshot.files().get(&file.path).is_none()) {
+            let deleted = match self.snapshot.object_path(file) {
+                Ok(path) => self.snapshot.store().delete(&path).await.map_err(Error::from),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = deleted {
+                tracing::warn!(path = file.path, %error, "an uncommitted file stays until VACUUM");
+            }
+        }
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        match self.snapshot.read_only_reason() {
+            None => Ok(()),
+            Some(feature) => Err(Error::unsupported(format!(
+                "the table at \"{}\" is read-only: it needs the Delta feature \"{feature}\"",
+                self.snapshot.location()
+            ))),
+        }
+    }
+}
+
+/// The commit that makes `change` on top of `base`.
+pub(in crate::tables) fn build(change: &Change, base: &Snapshot, now_ms: i64) -> Result<Commit> {
+    let append_only = base.properties().get("delta.appendOnly").is_some_and(|value| value == "true");
+    if append_only && change.data_change && !change.removed.is_empty() {
+        return Err(Error::new(ErrorKind::ObjectNotInPrerequisiteState, "the table is append-only")
+            .hint("ALTER TABLE ... SET (delta.appendOnly = 'false')."));
+    }
+    // Time never runs backwards in a log: time travel searches it.
+    let now_ms = now_ms.max(base.committed_at_ms + 1);
+    let definition = match &change.metadata {
+        Some(metadata) => Arc::new(base.definition.changed(metadata)?),
+        None => Arc::clone(&base.definition),
+    };
+    let mut commit = Commit { version: base.version + 1, ..Commit::default() };
+    commit.protocol = (definition.protocol != base.definition.protocol).then(|| definition.protocol.action());
+    commit.metadata = change.metadata.is_some().then(|| definition.metadata.clone());
+    commit.txns.extend(change.app.iter().map(|(app, version)| Txn {
+        app_id: app.clone(),
+        version: *version,
+        last_updated: Some(now_ms),
+    }));
+    let removed = removed_files(change, base)?;
+    let columns = base.partition_columns();
+    commit.removes = removed.iter().map(|file| remove_action(file, columns, change.data_change, now_ms)).collect();
+    commit.adds = add_actions(change, &definition)?;
+    let total = |count: &dyn Fn(&FileEntry) -> u64, files: &[FileEntry]| files.iter().map(count).sum::<u64>();
+    commit.info = change.info(
+        Some(base.version),
+        now_ms,
+        &[
+            ("numFiles", change.added.len() as u64),
+            ("numOutputRows", total(&|file| file.live_rows().unwrap_or_default(), &change.added)),
+            ("numOutputBytes", total(&|file| file.size_bytes, &change.added)),
+            ("numRemovedFiles", removed.len() as u64),
+            ("numRemovedRows", removed.iter().map(|file| file.live_rows().unwrap_or_default()).sum()),
+            ("numRemovedBytes", removed.iter().map(|file| file.size_bytes).sum()),
+        ],
+    );
+    Ok(commit)
+}
+
+fn removed_files(change: &Change, base: &Snapshot) -> Result<Vec<Arc<FileEntry>>> {
+    let mut seen = HashSet::new();
+    let paths = change.removed.iter().filter(|path| seen.insert(path.as_str()));
+    paths
+        .map(|path| {
+            base.files().get(path).cloned().ok_or_else(|| {
+                Error::new(
+                    ErrorKind::SerializationFailure,
+                    "could not serialize access to the table due to a concurrent change",
+                )
+                .detail(format!("The file \"{path}\" is no longer part of the table."))
+                .hint("Run the statement again.")
+            })
+        })
+        .collect()
+}
+
+fn add_actions(change: &Change, definition: &Definition) -> Result<Vec<crate::tables::action::Add>> {
+    let columns = &definition.metadata.partition_columns;
+    let add = |file| {
+        debug_assert!(change.reads != Reads::Nothing || change.removed.is_empty(), "a blind append removes nothing");
+        add_action(file, columns, change.data_change)
+    };
+    change.added.iter().map(add).collect()
+}

@@ -1,0 +1,138 @@
+//! Object stores by URL: `file:`, `s3:` and (for tests) `memory:`.
+//!
+//! One store a scheme and host, made at first use and kept. Invariant: what a local store has acknowledged survives a
+//! loss of power ([`durable`]); object stores in the network promise that by themselves.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use datafusion::common::DataFusionError;
+use datafusion::execution::object_store::ObjectStoreRegistry;
+use object_store::ObjectStore;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use parking_lot::RwLock;
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::tables::snapshot::Place;
+
+mod durable;
+mod store_error;
+
+pub use durable::DurableStore;
+
+/// Object stores by URL.
+pub struct Stores {
+    /// Options of object stores by URL, e.g. `endpoint`, `region`, `access_key_id`; the environment (`AWS_*`) comes first.
+    options: BTreeMap<String, String>,
+    open: RwLock<HashMap<String, Arc<dyn ObjectStore>>>,
+    fsyncs: Arc<AtomicU64>,
+}
+
+impl Stores {
+    /// Stores with these S3 options over those of the environment. An unknown option is an error.
+    pub fn new(options: BTreeMap<String, String>) -> Result<Self> {
+        for key in options.keys() {
+            s3_key(key)?;
+        }
+        Ok(Self { options, open: RwLock::default(), fsyncs: Arc::default() })
+    }
+
+    /// The store of the URL's scheme and host. Its paths start there, not at the URL's path.
+    pub fn get(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
+        let key = store_key(url);
+        if let Some(store) = self.open.read().get(&key) {
+            return Ok(Arc::clone(store));
+        }
+        let store = self.make(url)?;
+        Ok(Arc::clone(self.open.write().entry(key).or_insert(store)))
+    }
+
+    /// Uses `store` for the URL's scheme and host from now on.
+    pub fn put(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
+        self.open.write().insert(store_key(url), store)
+    }
+
+    /// How many files and folders have been forced to stable storage.
+    pub fn fsyncs(&self) -> u64 {
+        self.fsyncs.load(Ordering::Relaxed)
+    }
+
+    /// The folder of a table.
+    pub(in crate::tables) fn place(&self, location: &Url) -> Result<Arc<Place>> {
+        let mut location = location.clone();
+        let path = location.path().trim_end_matches('/').to_owned();
+        location.set_path(&path);
+        let root = Path::from_url_path(location.path()).map_err(|error| {
+            Error::new(ErrorKind::InvalidParameterValue, format!("location \"{location}\" is not a path"))
+                .detail(error.to_string())
+        })?;
+        Ok(Arc::new(Place { store: self.get(&location)?, location, root }))
+    }
+
+    fn make(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
+        match url.scheme() {
+            "file" => Ok(Arc::new(DurableStore::new(Arc::clone(&self.fsyncs)))),
+            "memory" => Ok(Arc::new(InMemory::new())),
+            "s3" | "s3a" => self.make_s3(url),
+            other => Err(Error::unsupported(format!("no object store for \"{other}:\" URLs"))
+                .hint("Use a local path, a file:// URL or an s3:// URL.")),
+        }
+    }
+
+    fn make_s3(&self, url: &Url) -> Result<Arc<dyn ObjectStore>> {
+        let mut builder =
+            AmazonS3Builder::from_env().with_url(url.as_str()).with_conditional_put(S3ConditionalPut::ETagMatch);
+        for (key, value) in &self.options {
+            builder = builder.with_config(s3_key(key)?, value);
+        }
+        let store = builder.build().map_err(|error| {
+            Error::new(ErrorKind::InvalidParameterValue, format!("cannot open the bucket of \"{url}\""))
+                .detail(error.to_string())
+                .hint("Set the options endpoint, region, access_key_id and secret_access_key, or AWS_* variables.")
+        })?;
+        Ok(Arc::new(store))
+    }
+}
+
+/// DataFusion looks up the stores of its scans here.
+impl ObjectStoreRegistry for Stores {
+    fn register_store(&self, url: &Url, store: Arc<dyn ObjectStore>) -> Option<Arc<dyn ObjectStore>> {
+        self.put(url, store)
+    }
+
+    fn get_store(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, DataFusionError> {
+        self.get(url).map_err(DataFusionError::from)
+    }
+}
+
+impl fmt::Debug for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Options hold secrets: only what is open is shown.
+        f.debug_set().entries(self.open.read().keys()).finish()
+    }
+}
+
+fn store_key(url: &Url) -> String {
+    match url.port() {
+        Some(port) => format!("{}://{}:{port}", url.scheme(), url.host_str().unwrap_or_default()),
+        None => format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default()),
+    }
+}
+
+fn s3_key(name: &str) -> Result<AmazonS3ConfigKey> {
+    AmazonS3ConfigKey::from_str(&name.to_ascii_lowercase()).map_err(|_| {
+        Error::new(ErrorKind::InvalidParameterValue, format!("unknown object store option \"{name}\"")).hint(
+            "Known options: endpoint, region, access_key_id, secret_access_key, session_token, allow_http, \
+             virtual_hosted_style_request, skip_signature.",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

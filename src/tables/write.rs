@@ -1,0 +1,166 @@
+//! Rows to Parquet files that no commit names yet.
+//!
+//! Batches are conformed to the table's schema, split by partition values and written by one or more lanes; each lane
+//! holds a bounded number of open files. Invariant: what is returned is complete and on stable storage; after an error or
+//! a cancellation nothing was returned, and what lies about is unnamed (VACUUM removes it).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::tables::file_set::FileEntry;
+use crate::tables::snapshot::Snapshot;
+
+mod conform;
+mod file;
+mod partition;
+mod statistics;
+#[cfg(test)]
+mod tests;
+
+use conform::Conform;
+use file::{OpenFile, Target};
+use partition::Splitter;
+
+/// How files are written.
+#[derive(Clone, Debug)]
+pub struct WriteOptions {
+    /// A file is closed once it holds about this much.
+    pub target_file_bytes: u64,
+    pub row_group_rows_max: usize,
+    pub row_group_bytes_max: usize,
+    /// Files that one lane keeps open, one a partition; beyond that the largest is closed.
+    pub open_files_max: usize,
+    /// Lanes that encode at the same time. Above one, rows keep their order within a file but not across files.
+    pub lanes: usize,
+    /// Put into every file's `add` action.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self {
+            target_file_bytes: 128 << 20,
+            row_group_rows_max: 1 << 20,
+            row_group_bytes_max: 64 << 20,
+            open_files_max: 64,
+            lanes: 1,
+            tags: BTreeMap::new(),
+        }
+    }
+}
+
+/// Batches on their way to one lane.
+const LANE_BATCHES: usize = 2;
+/// So many rows go to the first lane before a second one starts: small writes make one file.
+const LANE_RUN_ROWS: usize = 1 << 20;
+
+/// Writes the rows to new files of the table.
+pub(in crate::tables) async fn write(
+    snapshot: &Snapshot,
+    clock: &Clock,
+    stream: SendableRecordBatchStream,
+    options: &WriteOptions,
+) -> Result<Vec<FileEntry>> {
+    let conform = Conform::new(snapshot, &stream.schema())?;
+    let target = Arc::new(Target::new(snapshot, clock, options)?);
+    // Rows of one partition stay in one lane; else every lane would open every partition.
+    let lanes_max = if snapshot.partition_columns().is_empty() { options.lanes.max(1) } else { 1 };
+    let mut lanes = JoinSet::new();
+    let sent = feed(stream, &conform, &target, lanes_max, &mut lanes).await;
+    let mut files = Vec::new();
+    let mut failed = sent.err();
+    while let Some(lane) = lanes.join_next().await {
+        match lane.map_err(|error| Error::internal(format!("a writer ended early: {error}"))).flatten() {
+            Ok(written) => files.push(written),
+            // What a lane reports explains why the channel to it was closed.
+            Err(error) => failed = Some(error),
+        }
+    }
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    files.sort_by_key(|(lane, _)| *lane);
+    Ok(files.into_iter().flat_map(|(_, written)| written).collect())
+}
+
+type Written = Result<(usize, Vec<FileEntry>)>;
+
+async fn feed(
+    mut stream: SendableRecordBatchStream,
+    conform: &Conform,
+    target: &Arc<Target>,
+    lanes_max: usize,
+    lanes: &mut JoinSet<Written>,
+) -> Result<()> {
+    let mut senders: Vec<mpsc::Sender<RecordBatch>> = Vec::new();
+    let mut rows = 0;
+    while let Some(batch) = stream.next().await {
+        let batch = conform.apply(&batch?)?;
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        let lane = (rows / LANE_RUN_ROWS) % lanes_max;
+        if lane == senders.len() {
+            let (sender, receiver) = mpsc::channel(LANE_BATCHES);
+            senders.push(sender);
+            lanes.spawn(run_lane(lane, Arc::clone(target), receiver));
+        }
+        rows += batch.num_rows();
+        if senders[lane].send(batch).await.is_err() {
+            return Err(Error::internal("a writer ended early"));
+        }
+    }
+    Ok(())
+}
+
+async fn run_lane(lane: usize, target: Arc<Target>, mut batches: mpsc::Receiver<RecordBatch>) -> Written {
+    let splitter = Splitter::new(&target)?;
+    let mut open: BTreeMap<Vec<Option<String>>, OpenFile> = BTreeMap::new();
+    let mut closed = Vec::new();
+    while let Some(batch) = batches.recv().await {
+        for (partition, rows) in splitter.split(&batch)? {
+            let file = match open.remove(&partition) {
+                Some(file) => file,
+                None => {
+                    make_room(&mut open, &mut closed, target.options.open_files_max).await?;
+                    OpenFile::new(&target, &partition)?
+                }
+            };
+            match file.write(&rows).await? {
+                file if file.is_full() => closed.push(file.close().await?),
+                file => {
+                    open.insert(partition, file);
+                }
+            }
+        }
+    }
+    for file in open.into_values() {
+        closed.push(file.close().await?);
+    }
+    Ok((lane, closed))
+}
+
+/// Closes the largest file where one more would be too many.
+async fn make_room(
+    open: &mut BTreeMap<Vec<Option<String>>, OpenFile>,
+    closed: &mut Vec<FileEntry>,
+    max: usize,
+) -> Result<()> {
+    let memory: usize = open.values().map(OpenFile::memory_bytes).sum();
+    if open.len() < max.max(1) && memory < file::LANE_MEMORY_BYTES_MAX {
+        return Ok(());
+    }
+    let largest = open.iter().max_by_key(|(_, file)| file.size_bytes()).map(|(partition, _)| partition.clone());
+    if let Some(file) = largest.and_then(|partition| open.remove(&partition)) {
+        closed.push(file.close().await?);
+    }
+    Ok(())
+}
