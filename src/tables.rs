@@ -7,8 +7,10 @@
 
 mod action;
 mod change;
+mod changes;
 mod checkpoint;
 mod commit;
+mod compaction;
 mod definition;
 mod deletion_vector;
 mod delta_error;
@@ -17,24 +19,31 @@ pub mod file_set;
 pub mod file_stats;
 #[cfg(test)]
 mod fixture;
+mod history;
 mod listing;
 mod protocol;
 mod replay;
+mod restore;
 pub mod scan;
 pub mod snapshot;
 mod stores;
 mod strict_log;
 mod table;
+mod vacuum;
 mod write;
 
 pub use change::{Change, Operation, Reads};
+pub use changes::{CHANGE_TYPE, VersionChanges};
 pub use commit::TableWriter;
+pub use compaction::{CompactionGroup, CompactionOptions, compaction_groups};
 pub use definition::{MetadataChange, TableSpec};
 pub use file_set::{DeletionVector, FileEntry, FileSet};
 pub use file_stats::{ColumnStats, FileStats};
+pub use history::CommitRecord;
 pub use protocol::Protocol;
 pub use scan::{LakeScan, ScanSummary};
 pub use snapshot::Snapshot;
 pub use stores::{DurableStore, Stores};
 pub use table::{At, Pin, Table};
+pub use vacuum::{VacuumOptions, VacuumReport};
 pub use write::WriteOptions;

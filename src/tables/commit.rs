@@ -197,3 +197,6 @@ fn add_actions(change: &Change, definition: &Definition) -> Result<Vec<crate::ta
     };
     change.added.iter().map(add).collect()
 }
+
+#[cfg(test)]
+mod tests;

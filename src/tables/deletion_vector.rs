@@ -45,6 +45,14 @@ pub(in crate::tables) async fn live_rows(
     select_live(&deleted, rows).map(Some).map_err(named)
 }
 
+/// The object that holds the bitmap; `None` where the log itself does.
+pub(in crate::tables) fn object_path(location: &Url, vector: &DeletionVector) -> Result<Option<Path>> {
+    match place(location, vector)? {
+        Place::Inline(_) => Ok(None),
+        Place::Object(path, _) => Ok(Some(path)),
+    }
+}
+
 async fn read(store: &dyn ObjectStore, location: &Url, vector: &DeletionVector) -> Result<RoaringTreemap> {
     let deleted = match place(location, vector)? {
         Place::Inline(bytes) => parse_bitmap(&bytes)?,

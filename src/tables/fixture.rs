@@ -95,3 +95,22 @@ pub(in crate::tables) async fn ids(snapshot: &Snapshot) -> Vec<i64> {
     ids.sort_unstable();
     ids
 }
+
+/// Rows `(id, v)`, sorted.
+pub(in crate::tables) type Rows = Vec<(i64, i64)>;
+
+pub(in crate::tables) async fn rows(snapshot: &Snapshot, files: &[Arc<FileEntry>]) -> Rows {
+    let mut rows = Vec::new();
+    for batch in read_files(snapshot, files).await {
+        let values = |name| batch.column_by_name(name).unwrap().as_primitive::<Int64Type>().values().to_vec();
+        rows.extend(values("id").into_iter().zip(values("v")));
+    }
+    rows.sort_unstable();
+    rows
+}
+
+pub(in crate::tables) fn batch_of(rows: &Rows) -> RecordBatch {
+    let id: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|(id, _)| *id)));
+    let v: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|(_, v)| *v)));
+    RecordBatch::try_from_iter_with_nullable([("id", id, true), ("v", v, true)]).unwrap()
+}

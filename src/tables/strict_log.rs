@@ -412,3 +412,6 @@ impl LogStore for StrictLog {
         self.inner.config()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,6 +143,11 @@ impl Table {
         Ok(TableWriter::new(Arc::clone(self), snapshot, guard))
     }
 
+    /// The right to commit, whatever state the table is in.
+    pub(in crate::tables) async fn lock_damaged(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.lock).lock_owned().await
+    }
+
     /// Keeps what the version needs from VACUUM, for as long as the pin lives.
     pub fn pin(&self, version: i64) -> Pin {
         *self.pins.lock().entry(version).or_default() += 1;

@@ -1,0 +1,109 @@
+//! Which small files to merge into larger ones.
+//!
+//! Tiered: files of one size class are merged once there are enough of them, so that a row is rewritten about once a
+//! class and not with every flush. Files over half the target are left alone, unless many of their rows are deleted.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::tables::file_set::FileEntry;
+use crate::tables::snapshot::Snapshot;
+
+/// When to merge.
+#[derive(Clone, Debug)]
+pub struct CompactionOptions {
+    /// How large files should be.
+    pub target_file_bytes: u64,
+    /// How many files of one class make a merge worth it; at least two.
+    pub files_min: usize,
+}
+
+impl Default for CompactionOptions {
+    fn default() -> Self {
+        Self { target_file_bytes: 128 << 20, files_min: 4 }
+    }
+}
+
+/// Files of one partition to be rewritten as one (or as few).
+#[derive(Clone, Debug)]
+pub struct CompactionGroup {
+    /// One value a partition column.
+    pub partition: Vec<Option<String>>,
+    /// Oldest first.
+    pub files: Vec<Arc<FileEntry>>,
+    pub size_bytes: u64,
+}
+
+/// The smallest size class ends here; each next one is four times as large.
+const CLASS_BYTES: u64 = 1 << 20;
+/// A file with more of its rows deleted than this is rewritten by itself: one in ten.
+const DELETED_ONE_IN: u64 = 10;
+
+/// What a compaction should rewrite now: groups that do not overlap.
+pub fn compaction_groups(snapshot: &Snapshot, options: &CompactionOptions) -> Vec<CompactionGroup> {
+    let mut partitions: BTreeMap<&Vec<Option<String>>, Vec<Arc<FileEntry>>> = BTreeMap::new();
+    for file in snapshot.files().iter() {
+        partitions.entry(&file.partition).or_default().push(Arc::clone(file));
+    }
+    let groups = partitions.into_iter().flat_map(|(partition, files)| {
+        let bins = bins_of(files, options);
+        bins.into_iter().map(|files| CompactionGroup {
+            partition: partition.clone(),
+            size_bytes: files.iter().map(|file| file.size_bytes).sum(),
+            files,
+        })
+    });
+    groups.collect()
+}
+
+fn bins_of(files: Vec<Arc<FileEntry>>, options: &CompactionOptions) -> Vec<Vec<Arc<FileEntry>>> {
+    let mut bins = Vec::new();
+    let mut classes: BTreeMap<u32, Vec<Arc<FileEntry>>> = BTreeMap::new();
+    for file in files {
+        match (file.size_bytes <= options.target_file_bytes / 2, is_worn(&file)) {
+            (true, _) => classes.entry(class_of(file.size_bytes)).or_default().push(file),
+            (false, true) => bins.push(vec![file]),
+            (false, false) => {}
+        }
+    }
+    let mut smaller = Vec::new();
+    for (_, mut class) in classes {
+        let enough = class.len() >= options.files_min.max(2);
+        class.append(&mut smaller);
+        match enough {
+            true => pack(class, options.target_file_bytes, &mut bins),
+            false => smaller = class,
+        }
+    }
+    // What is left is too little to merge, except for files that are mostly deleted.
+    bins.extend(smaller.into_iter().filter(|file| is_worn(file)).map(|file| vec![file]));
+    bins
+}
+
+/// Fills bins in the order in which the files were written: what was loaded together stays together.
+fn pack(mut files: Vec<Arc<FileEntry>>, target_bytes: u64, bins: &mut Vec<Vec<Arc<FileEntry>>>) {
+    files.sort_by(|left, right| (left.modified_at_ms, &left.path).cmp(&(right.modified_at_ms, &right.path)));
+    let mut bin: Vec<Arc<FileEntry>> = Vec::new();
+    let mut bytes = 0;
+    for file in files {
+        if bytes + file.size_bytes > target_bytes && !bin.is_empty() {
+            bins.extend(Some(std::mem::take(&mut bin)).filter(|bin| bin.len() > 1));
+            bytes = 0;
+        }
+        bytes += file.size_bytes;
+        bin.push(file);
+    }
+    bins.extend(Some(bin).filter(|bin| bin.len() > 1));
+}
+
+fn class_of(size_bytes: u64) -> u32 {
+    (size_bytes / CLASS_BYTES).checked_ilog(4).map_or(0, |class| class + 1)
+}
+
+fn is_worn(file: &FileEntry) -> bool {
+    let deleted = file.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality.unsigned_abs());
+    file.rows.is_some_and(|rows| deleted.saturating_mul(DELETED_ONE_IN) > rows)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! What was done to a table, from its commits.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use futures::StreamExt;
+use serde_json::{Map, Value};
+
+use crate::error::Result;
+use crate::tables::action::{Add, Commit, Remove};
+use crate::tables::table::Table;
+
+/// Commit files that are read at once.
+const READ_AT_ONCE: usize = 16;
+
+/// One version of a table: who made it, how, and what it changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommitRecord {
+    pub version: i64,
+    pub committed_at: Option<DateTime<Utc>>,
+    /// As Delta names it: `WRITE`, `DELETE`, `OPTIMIZE`, ...
+    pub operation: String,
+    pub parameters: BTreeMap<String, String>,
+    pub metrics: BTreeMap<String, String>,
+    pub files_added: u64,
+    pub files_removed: u64,
+    pub bytes_added: u64,
+    pub bytes_removed: u64,
+    /// `None` where a file does not say.
+    pub rows_added: Option<u64>,
+    /// As the writer counted them.
+    pub rows_removed: Option<u64>,
+    /// False where rows only moved from file to file.
+    pub data_change: bool,
+    pub blind_append: Option<bool>,
+    /// The program that made the commit.
+    pub engine: Option<String>,
+    pub user_name: Option<String>,
+    /// Applications and how far they had come.
+    pub apps: Vec<(String, i64)>,
+}
+
+impl Table {
+    /// The newest `limit` commits, newest first, as far back as the log goes.
+    pub async fn history(&self, limit: usize) -> Result<Vec<CommitRecord>> {
+        let newest = self.log().advance().await?.replayed.version;
+        let log = self.log();
+        let mut commits = futures::stream::iter((0..=newest).rev())
+            .map(|version| async move { log.read_commit(version).await })
+            .buffered(READ_AT_ONCE.min(limit.max(1)));
+        let mut records = Vec::new();
+        while records.len() < limit
+            && let Some(commit) = commits.next().await
+        {
+            // Older ones have been cleaned up.
+            let Some(commit) = commit? else { break };
+            records.push(record(&commit));
+        }
+        Ok(records)
+    }
+}
+
+fn record(commit: &Commit) -> CommitRecord {
+    let text = |key: &str| commit.info.get(key).and_then(Value::as_str).map(str::to_owned);
+    let metrics = texts(commit.info.get("operationMetrics"));
+    let removed = metrics.get("numRemovedRows").or_else(|| metrics.get("numDeletedRows"));
+    let moved = commit.adds.iter().any(|add| add.data_change) || commit.removes.iter().any(|remove| remove.data_change);
+    CommitRecord {
+        version: commit.version,
+        committed_at: commit.committed_at_ms().and_then(DateTime::from_timestamp_millis),
+        operation: commit.operation().to_owned(),
+        parameters: texts(commit.info.get("operationParameters")),
+        files_added: commit.adds.len() as u64,
+        files_removed: commit.removes.len() as u64,
+        bytes_added: commit.adds.iter().map(|add| unsigned(add.size)).sum(),
+        bytes_removed: commit.removes.iter().filter_map(|remove| remove.size).map(unsigned).sum(),
+        rows_added: commit.adds.iter().map(rows).sum(),
+        rows_removed: if commit.removes.is_empty() { Some(0) } else { removed.and_then(|text| text.parse().ok()) },
+        data_change: moved,
+        blind_append: commit.info.get("isBlindAppend").and_then(Value::as_bool),
+        engine: text("engineInfo"),
+        user_name: text("userName"),
+        apps: commit.txns.iter().map(|txn| (txn.app_id.clone(), txn.version)).collect(),
+        metrics,
+    }
+}
+
+fn unsigned(bytes: i64) -> u64 {
+    u64::try_from(bytes).unwrap_or_default()
+}
+
+fn rows(add: &Add) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Rows {
+        num_records: Option<u64>,
+    }
+    let stats: Rows = serde_json::from_str(add.stats.as_deref()?).ok()?;
+    stats.num_records
+}
+
+fn texts(map: Option<&Value>) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let pairs = |map: &Map<String, Value>| map.iter().map(|(key, value)| (key.clone(), text(value))).collect();
+    map.and_then(Value::as_object).map(pairs).unwrap_or_default()
+}
+
+/// When a path was removed, by the commit's time.
+pub(in crate::tables) fn removal_time(commit: &Commit, remove: &Remove) -> i64 {
+    remove.deletion_timestamp.max(commit.committed_at_ms()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,216 @@
+//! Answers that are lost, requests that fail, and what a crash leaves behind.
+
+use std::fmt;
+
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, PutMultipartOptions, PutPayload,
+    PutResult,
+};
+use url::Url;
+
+use super::*;
+use crate::tables::fixture::{Fixture, append, ids, longs, stream, two_longs};
+use crate::tables::{Change, Stores, Table, WriteOptions};
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    /// The object is stored, the answer says otherwise.
+    AnswerLost,
+    /// As above, and the answer is that of a second try: "already exists".
+    AnsweredByItsOwnRetry,
+    /// The object is not stored.
+    RequestLost,
+}
+
+/// A store that fails PUTs of commits as told.
+#[derive(Debug)]
+struct Faulty {
+    inner: Arc<dyn ObjectStore>,
+    faults: Mutex<Vec<Fault>>,
+}
+
+impl Faulty {
+    async fn put(&self, path: Path, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
+        let fault = match path.as_ref().ends_with(".json") {
+            true => self.faults.lock().pop(),
+            false => None,
+        };
+        let failed = || StoreError::Generic { store: "faulty", source: "connection reset".into() };
+        match fault {
+            None => self.inner.put_opts(&path, payload, options).await,
+            Some(Fault::RequestLost) => Err(failed()),
+            Some(Fault::AnswerLost) => self.inner.put_opts(&path, payload, options).await.and(Err(failed())),
+            Some(Fault::AnsweredByItsOwnRetry) => {
+                self.inner.put_opts(&path, payload.clone(), options.clone()).await?;
+                self.inner.put_opts(&path, payload, options).await
+            }
+        }
+    }
+}
+
+type Answer<'t, T> = Pin<Box<dyn Future<Output = object_store::Result<T>> + Send + 't>>;
+
+impl ObjectStore for Faulty {
+    fn put_opts<'a, 'l, 't>(
+        &'a self,
+        location: &'l Path,
+        payload: PutPayload,
+        opts: PutOptions,
+    ) -> Answer<'t, PutResult>
+    where
+        'a: 't,
+        'l: 't,
+        Self: 't,
+    {
+        Box::pin(self.put(location.clone(), payload, opts))
+    }
+
+    fn put_multipart_opts<'a, 'l, 't>(
+        &'a self,
+        location: &'l Path,
+        opts: PutMultipartOptions,
+    ) -> Answer<'t, Box<dyn MultipartUpload>>
+    where
+        'a: 't,
+        'l: 't,
+        Self: 't,
+    {
+        self.inner.put_multipart_opts(location, opts)
+    }
+
+    fn get_opts<'a, 'l, 't>(&'a self, location: &'l Path, options: GetOptions) -> Answer<'t, GetResult>
+    where
+        'a: 't,
+        'l: 't,
+        Self: 't,
+    {
+        self.inner.get_opts(location, options)
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, object_store::Result<Path>>,
+    ) -> BoxStream<'static, object_store::Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    fn list_with_delimiter<'a, 'l, 't>(&'a self, prefix: Option<&'l Path>) -> Answer<'t, ListResult>
+    where
+        'a: 't,
+        'l: 't,
+        Self: 't,
+    {
+        self.inner.list_with_delimiter(prefix)
+    }
+
+    fn copy_opts<'a, 'f, 'l, 't>(&'a self, from: &'f Path, to: &'l Path, options: CopyOptions) -> Answer<'t, ()>
+    where
+        'a: 't,
+        'f: 't,
+        'l: 't,
+        Self: 't,
+    {
+        self.inner.copy_opts(from, to, options)
+    }
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Faulty({})", self.inner)
+    }
+}
+
+async fn faulty_table() -> (Arc<Stores>, Arc<Faulty>, Arc<Table>) {
+    let stores = Arc::new(Stores::new(Default::default()).unwrap());
+    let url = Url::parse("memory://faulty/t").unwrap();
+    let faulty = Arc::new(Faulty { inner: stores.get(&url).unwrap(), faults: Mutex::default() });
+    stores.put(&url, faulty.clone());
+    let table = Table::create(&stores, &Clock::Real, &url, &two_longs()).await.unwrap();
+    append(&table, 0..10).await;
+    (stores, faulty, table)
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_looked_up() {
+    for faults in [
+        vec![Fault::AnswerLost],
+        vec![Fault::AnsweredByItsOwnRetry],
+        vec![Fault::RequestLost],
+        vec![Fault::AnswerLost, Fault::RequestLost],
+        vec![Fault::AnsweredByItsOwnRetry, Fault::RequestLost, Fault::RequestLost],
+    ] {
+        let (stores, faulty, table) = faulty_table().await;
+        *faulty.faults.lock() = faults.clone();
+        let snapshot = append(&table, 10..20).await;
+        assert_eq!(snapshot.version, 2, "{faults:?}");
+        let opened = Table::open(&stores, &Clock::Real, table.location()).await.unwrap();
+        assert_eq!(ids(&opened.snapshot()).await, (0..20).collect::<Vec<_>>(), "{faults:?}: once and only once");
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_that_cannot_be_found_out_is_an_error_of_its_own() {
+    let (_, faulty, table) = faulty_table().await;
+    let mut writer = table.lock().await.unwrap();
+    let files = writer.write(stream(vec![longs(10..20)]), &WriteOptions::default()).await.unwrap();
+    *faulty.faults.lock() = vec![Fault::RequestLost; 10];
+    let error = writer.commit(Change::append(files.clone())).await.unwrap_err();
+    assert_eq!(error.sqlstate(), "40003", "{error}");
+    faulty.faults.lock().clear();
+    writer.commit(Change::append(files)).await.unwrap();
+    assert_eq!(table.snapshot().files().rows(), Some(20));
+}
+
+#[tokio::test]
+async fn another_writer_that_came_first_is_not_taken_for_us() {
+    let (stores, faulty, table) = faulty_table().await;
+    let other = Table::open(&stores, &Clock::Real, table.location()).await.unwrap();
+    let mut writer = table.lock().await.unwrap();
+    let files = writer.write(stream(vec![longs(10..20)]), &WriteOptions::default()).await.unwrap();
+    append(&other, 20..30).await;
+    *faulty.faults.lock() = vec![Fault::RequestLost];
+    assert_eq!(writer.commit(Change::append(files)).await.unwrap().version, 3);
+    assert_eq!(ids(&table.snapshot()).await, (0..30).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_a_crash_leaves_behind_is_not_in_the_way() {
+    let fixture = Fixture::new();
+    let table = fixture.create(&two_longs()).await;
+    append(&table, 0..10).await;
+    // Files without a commit, a staging file of a commit, and a temporary file of another writer.
+    let writer = table.lock().await.unwrap();
+    writer.write(stream(vec![longs(10..20)]), &WriteOptions::default()).await.unwrap();
+    drop(writer);
+    let log = fixture.folder.path().join("t/_delta_log");
+    std::fs::write(log.join(format!("{:020}.json#17", 2)), "{\"add\":{\"pa").unwrap();
+    std::fs::write(log.join("_commit_x.json.tmp"), "{").unwrap();
+    let opened = fixture.open().await;
+    assert_eq!(ids(&opened.snapshot()).await.len(), 10);
+    append(&opened, 10..20).await;
+    assert_eq!(ids(&fixture.open().await.snapshot()).await.len(), 20);
+}
+
+#[tokio::test]
+async fn a_handle_that_slept_through_a_log_cleanup_wakes_up_right() {
+    let fixture = Fixture::new();
+    let table = fixture.create(&two_longs()).await;
+    let sleeper = fixture.open().await;
+    for at in 0..3 {
+        append(&table, at * 10..at * 10 + 10).await;
+    }
+    table.checkpoint().await.unwrap();
+    let log = fixture.folder.path().join("t/_delta_log");
+    for version in 0..3 {
+        std::fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();
+    }
+    fixture.clock.advance(Duration::from_secs(3600));
+    assert_eq!(append(&sleeper, 30..40).await.version, 4);
+    assert_eq!(ids(&fixture.open().await.snapshot()).await, (0..40).collect::<Vec<_>>());
+}

@@ -1,0 +1,251 @@
+//! VACUUM: removes data files that no version needs any more, and log files that no reader needs.
+//!
+//! Spared are the files of the newest version, of every pinned version, of every snapshot that somebody in this process
+//! still holds, and of every version younger than the retention; and young files that no commit names yet, because a
+//! writer somewhere may be about to. It runs under the table's lock.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStoreExt};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::tables::deletion_vector;
+use crate::tables::file_set::DeletionVector;
+use crate::tables::history::removal_time;
+use crate::tables::listing::Listing;
+use crate::tables::snapshot::{Place, Snapshot};
+use crate::tables::table::Table;
+
+/// What VACUUM is asked to do.
+#[derive(Clone, Debug, Default)]
+pub struct VacuumOptions {
+    /// Versions younger than this stay readable; by default `delta.deletedFileRetentionDuration`, else a week.
+    pub retain: Option<Duration>,
+    /// Only says what it would remove.
+    pub dry_run: bool,
+}
+
+/// What VACUUM removed, or would remove.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VacuumReport {
+    /// Paths relative to the table, sorted.
+    pub files: Vec<String>,
+    pub size_bytes: u64,
+    /// Commits and checkpoints.
+    pub log_files: Vec<String>,
+}
+
+const RETAIN_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
+const LOG_RETAIN_DEFAULT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// A file that no commit names is a writer's work in progress until it is this old.
+const UNCOMMITTED_AGE_MS_MIN: i64 = 24 * 3600 * 1000;
+
+impl Table {
+    /// Removes what nobody needs.
+    pub async fn vacuum(self: &Arc<Self>, options: VacuumOptions) -> Result<VacuumReport> {
+        let writer = self.lock().await?;
+        let snapshot = writer.snapshot();
+        if let Some(feature) = snapshot.read_only_reason() {
+            return Err(Error::unsupported(format!(
+                "the table is read-only: it needs the Delta feature \"{feature}\""
+            )));
+        }
+        let retain = match options.retain {
+            Some(retain) => retain,
+            None => duration_of(snapshot, "delta.deletedFileRetentionDuration")?.unwrap_or(RETAIN_DEFAULT),
+        };
+        let now_ms = self.clock().now().timestamp_millis();
+        let cutoff_ms = now_ms.saturating_sub(i64::try_from(retain.as_millis()).unwrap_or(i64::MAX));
+        let known = self.known_files(snapshot, cutoff_ms, now_ms).await?;
+        let dead: Vec<ObjectMeta> = self.dead_files(&known, cutoff_ms, now_ms).await?;
+        let place = self.log().place();
+        let mut report =
+            VacuumReport { size_bytes: dead.iter().map(|file| file.size).sum(), ..VacuumReport::default() };
+        report.files = dead.iter().map(|file| relative(place, &file.location)).collect();
+        report.files.sort();
+        let log_files = self.dead_log_files(snapshot, now_ms).await?;
+        report.log_files = log_files.iter().map(|path| relative(place, path)).collect();
+        if !options.dry_run {
+            let all = dead.into_iter().map(|file| file.location).chain(log_files);
+            delete(place, all.collect()).await?;
+        }
+        Ok(report)
+    }
+
+    /// What versions need, and when other files were removed from the table.
+    async fn known_files(&self, snapshot: &Arc<Snapshot>, cutoff_ms: i64, now_ms: i64) -> Result<Known> {
+        let mut known = Known::new(self.log().place());
+        known.need_all(snapshot)?;
+        for held in self.log().alive() {
+            known.need_all(&held)?;
+        }
+        for version in self.pinned() {
+            known.need_all(&*self.log().at(version).await?)?;
+        }
+        let oldest_ms = cutoff_ms.min(now_ms - UNCOMMITTED_AGE_MS_MIN);
+        for version in (0..=snapshot.version).rev() {
+            let Some(commit) = self.log().read_commit(version).await? else {
+                known.need_tombstones(self, version + 1, cutoff_ms).await?;
+                break;
+            };
+            for remove in &commit.removes {
+                known.removed(&remove.path, remove.deletion_vector.as_ref(), removal_time(&commit, remove))?;
+            }
+            let at_ms = commit.committed_at_ms().unwrap_or(i64::MAX);
+            for cdc in &commit.cdc {
+                known.removed(&cdc.path, None, at_ms)?;
+            }
+            if at_ms < oldest_ms {
+                break;
+            }
+        }
+        Ok(known)
+    }
+
+    async fn dead_files(&self, known: &Known, cutoff_ms: i64, now_ms: i64) -> Result<Vec<ObjectMeta>> {
+        let place = self.log().place();
+        let all = place.store.list(Some(&place.root));
+        let is_dead = |file: &ObjectMeta| {
+            let path = relative(place, &file.location);
+            if is_hidden(&path) || known.needed.contains(&path) {
+                return false;
+            }
+            match known.removed_at_ms.get(&path) {
+                Some(removed_at_ms) => *removed_at_ms <= cutoff_ms,
+                None => file.last_modified.timestamp_millis() < cutoff_ms.min(now_ms - UNCOMMITTED_AGE_MS_MIN),
+            }
+        };
+        let dead = all.try_filter(|file| std::future::ready(is_dead(file)));
+        Ok(dead.try_collect().await?)
+    }
+
+    /// Commits and checkpoints before the newest checkpoint that is old enough and at or before every version in use.
+    async fn dead_log_files(&self, snapshot: &Snapshot, now_ms: i64) -> Result<Vec<Path>> {
+        if snapshot.properties().get("delta.enableExpiredLogCleanup").is_some_and(|value| value == "false") {
+            return Ok(Vec::new());
+        }
+        let retain = duration_of(snapshot, "delta.logRetentionDuration")?.unwrap_or(LOG_RETAIN_DEFAULT);
+        let cutoff_ms = now_ms.saturating_sub(i64::try_from(retain.as_millis()).unwrap_or(i64::MAX));
+        let listing = Listing::read(self.log().place(), 0).await?;
+        let in_use = self.log().alive().iter().map(|held| held.version).chain(self.pinned()).min();
+        let until = in_use.unwrap_or(snapshot.version).min(snapshot.version);
+        let mut keep_from = None;
+        for version in listing.checkpoints.keys().filter(|version| **version <= until) {
+            let commit = self.log().read_commit(*version).await?;
+            if commit.and_then(|commit| commit.committed_at_ms()).is_some_and(|at_ms| at_ms <= cutoff_ms) {
+                keep_from = Some(*version);
+            }
+        }
+        let Some(keep_from) = keep_from else { return Ok(Vec::new()) };
+        let place = self.log().place();
+        let commits = listing.commits.range(..keep_from).map(|(version, _)| place.commit_path(*version));
+        let checkpoints = listing.checkpoints.range(..keep_from).flat_map(|(_, files)| files.clone());
+        Ok(commits.chain(checkpoints).collect())
+    }
+}
+
+/// Paths of a table, relative to it.
+struct Known {
+    place: Arc<Place>,
+    needed: HashSet<String>,
+    removed_at_ms: HashMap<String, i64>,
+}
+
+impl Known {
+    fn new(place: &Arc<Place>) -> Self {
+        Self { place: Arc::clone(place), needed: HashSet::new(), removed_at_ms: HashMap::new() }
+    }
+
+    fn need_all(&mut self, snapshot: &Snapshot) -> Result<()> {
+        for file in snapshot.files().iter() {
+            self.needed.insert(file.path.clone());
+            if let Some(vector) = &file.deletion_vector {
+                self.needed.extend(self.vector_path(vector)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn removed(&mut self, path: &str, vector: Option<&DeletionVector>, at_ms: i64) -> Result<()> {
+        let vector = vector.map(|vector| self.vector_path(vector)).transpose()?.flatten();
+        for path in std::iter::once(path.to_owned()).chain(vector) {
+            let last = self.removed_at_ms.entry(path).or_insert(at_ms);
+            *last = at_ms.max(*last);
+        }
+        Ok(())
+    }
+
+    /// The file of a bitmap that lies beside the data.
+    fn vector_path(&self, vector: &DeletionVector) -> Result<Option<String>> {
+        let path = deletion_vector::object_path(&self.place.location, vector)?;
+        Ok(path.map(|path| relative(&self.place, &path)))
+    }
+
+    /// Where the log has been cleaned up, a checkpoint still tells what was removed lately.
+    async fn need_tombstones(&mut self, table: &Table, version: i64, cutoff_ms: i64) -> Result<()> {
+        let mut delta = deltalake::DeltaTable::new(Arc::clone(table.log().unguarded()));
+        let version =
+            deltalake::kernel::Version::try_from(version).map_err(|_| Error::internal("a version is negative"))?;
+        delta.load_version(version).await?;
+        let mut tombstones = delta.snapshot()?.all_tombstones(table.log().unguarded().as_ref());
+        while let Some(tombstone) = tombstones.try_next().await? {
+            let at_ms = tombstone.deletion_timestamp().unwrap_or(i64::MAX);
+            if at_ms > cutoff_ms {
+                self.removed(&tombstone.path(), None, at_ms)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names that other tools keep for themselves. Recorded changes and partitions of columns like `_a` are ours.
+fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|part| {
+        let reserved = part.starts_with('_') || part.starts_with('.');
+        reserved && part != "_change_data" && !part.contains('=')
+    })
+}
+
+fn relative(place: &Place, path: &Path) -> String {
+    let full = path.as_ref();
+    full.strip_prefix(place.root.as_ref()).unwrap_or(full).trim_start_matches('/').to_owned()
+}
+
+async fn delete(place: &Place, paths: Vec<Path>) -> Result<()> {
+    for path in paths {
+        match place.store.delete(&path).await {
+            // Somebody else was faster.
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// A property like `interval 30 days`.
+fn duration_of(snapshot: &Snapshot, property: &str) -> Result<Option<Duration>> {
+    let Some(text) = snapshot.properties().get(property) else { return Ok(None) };
+    let wrong = || {
+        Error::new(ErrorKind::InvalidParameterValue, format!("property {property} = \"{text}\" is not a duration"))
+            .hint("Write it as 'interval 7 days'.")
+    };
+    let words: Vec<&str> = text.trim().trim_start_matches("interval").split_whitespace().collect();
+    let [count, unit] = words.as_slice() else { return Err(wrong()) };
+    let count: u64 = count.parse().map_err(|_| wrong())?;
+    let seconds = match unit.trim_end_matches('s') {
+        "second" => 1,
+        "minute" => 60,
+        "hour" => 3600,
+        "day" => 24 * 3600,
+        "week" => 7 * 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    Ok(Some(Duration::from_secs(count.saturating_mul(seconds))))
+}
+
+#[cfg(test)]
+mod tests;
