@@ -59,12 +59,18 @@ impl FileEntry {
 }
 
 /// The active files of a table at one version.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FileSet {
     files: Arc<[Arc<FileEntry>]>,
     bytes: u64,
     rows: Option<u64>,
     index: Arc<FileIndex>,
+}
+
+impl Default for FileSet {
+    fn default() -> Self {
+        Self::from_sorted(Vec::new())
+    }
 }
 
 impl FileSet {

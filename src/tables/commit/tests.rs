@@ -57,7 +57,7 @@ impl Op {
         let touched: Vec<Arc<FileEntry>> = match self {
             Op::Append => Vec::new(),
             Op::DeleteSome | Op::Update => {
-                let limit = if self == Op::Update { 15 } else { 5 };
+                let limit: i64 = if self == Op::Update { 15 } else { 5 };
                 let least = |file: &FileEntry| file.stats.columns["id"].min.clone();
                 base.files().iter().filter(|file| least(file) < Some(limit.into())).cloned().collect()
             }
