@@ -92,6 +92,7 @@ impl VisitorMut for Pass<'_> {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         subqueries::skip_what_never_runs(select, self.context);
         names::name_items(select);
+        subqueries::rewrite_items(select);
         ControlFlow::Continue(())
     }
 

@@ -26,6 +26,8 @@ kinds! {
     DatetimeFieldOverflow = "22008",
     DivisionByZero = "22012",
     CharacterNotInRepertoire = "22021",
+    InvalidArgumentForLogarithm = "2201E",
+    InvalidArgumentForPower = "2201F",
     InvalidParameterValue = "22023",
     InvalidTextRepresentation = "22P02",
     InvalidBinaryRepresentation = "22P03",

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use datafusion::functions::math;
 use datafusion::functions_nested::{remove, replace};
 use datafusion::logical_expr::ScalarUDF;
 
 /// The function that PostgreSQL calls `name` and DataFusion otherwise.
 pub(super) fn scalar(name: &str) -> Option<Arc<ScalarUDF>> {
     Some(match name {
-        "ceiling" => math::ceil(),
         // PostgreSQL's remove and replace every occurrence.
         "array_remove" => remove::array_remove_all_udf(),
         "array_replace" => replace::array_replace_all_udf(),

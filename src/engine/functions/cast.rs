@@ -7,6 +7,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DataFusionError, Result as DataFusionResult, ScalarValue};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -67,7 +68,8 @@ impl CastFunction {
     fn cast_array(&self, array: &ArrayRef, source: &Field, target: &Field) -> Result<ArrayRef> {
         let (from, to) = (PgType::of(source), PgType::of(target));
         if source.data_type().is_null() || is_plain(source, target, &self.session) {
-            return Ok(arrow::compute::cast(array, target.data_type())?);
+            let strict = CastOptions { safe: false, ..CastOptions::default() };
+            return Ok(cast_with_options(array, target.data_type(), &strict)?);
         }
         let mut values = Vec::with_capacity(array.len());
         for row in 0..array.len() {
@@ -116,7 +118,8 @@ fn is_plain(source: &Field, target: &Field, session: &FunctionContext) -> bool {
         (D::Int16, D::Int32 | D::Int64) | (D::Int32, D::Int64) | (D::UInt32, D::Int64) => true,
         (D::Int16 | D::Int32 | D::Int64, D::Float32 | D::Float64) | (D::Float32, D::Float64) => true,
         (from, to) if is_decimal(to) => from.is_integer() || is_decimal(from),
-        (from, D::Float32 | D::Float64) if is_decimal(from) => true,
+        // With a negative scale Arrow divides by an inexact power.
+        (D::Decimal128(_, scale) | D::Decimal256(_, scale), D::Float32 | D::Float64) => *scale >= 0,
         (D::Date32, D::Timestamp(_, None)) | (D::Timestamp(_, None), D::Date32) => true,
         (D::Timestamp(_, one), D::Timestamp(_, two)) if one.is_some() == two.is_some() => true,
         (D::Date32, D::Timestamp(_, Some(_))) | (D::Timestamp(_, _), D::Timestamp(_, _) | D::Date32) => {

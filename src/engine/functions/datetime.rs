@@ -62,11 +62,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 const EXTRACT: &[Overload] = &[
-    Overload::new(&[K::Text, K::Timestamp], K::Numeric, extract_timestamp),
-    Overload::new(&[K::Text, K::Timestamptz], K::Numeric, extract_timestamptz),
-    Overload::new(&[K::Text, K::Date], K::Numeric, extract_timestamp),
-    Overload::new(&[K::Text, K::Interval], K::Numeric, extract_interval),
-    Overload::new(&[K::Text, K::Time], K::Numeric, extract_time),
+    Overload::new(&[K::Text, K::Timestamp], K::Field, extract_timestamp),
+    Overload::new(&[K::Text, K::Timestamptz], K::Field, extract_timestamptz),
+    Overload::new(&[K::Text, K::Date], K::Field, extract_timestamp),
+    Overload::new(&[K::Text, K::Interval], K::Field, extract_interval),
+    Overload::new(&[K::Text, K::Time], K::Field, extract_time),
 ];
 
 fn micros(arguments: &Arguments<'_>, at: usize) -> Result<i64> {
@@ -280,8 +280,25 @@ fn justify_hours(span: IntervalMonthDayNano) -> IntervalMonthDayNano {
     IntervalMonthDayNano::new(span.months, days, nanos)
 }
 
+/// All three parts with one sign: whole days out of the time, whole months out of the days, then borrow.
 fn justify_interval(arguments: &Arguments<'_>) -> Result<Value<'static>> {
-    Ok(Value::Interval(justify_days(justify_hours(span(arguments, 0)?))))
+    let span = span(arguments, 0)?;
+    let day = DAY_MICROS * 1000;
+    let whole_days = i32::try_from(span.nanoseconds / day).unwrap_or(0);
+    let (mut days, mut nanos) = (span.days.saturating_add(whole_days), span.nanoseconds % day);
+    let mut months = span.months.saturating_add(days / 30);
+    days %= 30;
+    if months > 0 && (days < 0 || days == 0 && nanos < 0) {
+        (months, days) = (months - 1, days + 30);
+    } else if months < 0 && (days > 0 || days == 0 && nanos > 0) {
+        (months, days) = (months + 1, days - 30);
+    }
+    if days > 0 && nanos < 0 {
+        (days, nanos) = (days - 1, nanos + day);
+    } else if days < 0 && nanos > 0 {
+        (days, nanos) = (days + 1, nanos - day);
+    }
+    Ok(Value::Interval(IntervalMonthDayNano::new(months, days, nanos)))
 }
 
 fn zone_of(name: &str) -> Result<chrono_tz::Tz> {

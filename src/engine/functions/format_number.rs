@@ -8,7 +8,7 @@ use crate::engine::functions::value::{Value, rescale};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const FUNCTIONS: &[Function] =
-    &[Function::immutable("to_number", &[Overload::new(&[K::Text, K::Text], K::Numeric, to_number)])];
+    &[Function::immutable("to_number", &[Overload::new(&[K::Text, K::Text], K::Template, to_number)])];
 
 /// What a template asks for.
 #[derive(Debug, Default)]

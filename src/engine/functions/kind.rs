@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
+use datafusion::common::ScalarValue;
 
 use crate::catalog::pg_type::{PgType, RegKind};
 
@@ -41,6 +42,14 @@ pub enum Kind {
     AnyArray,
     /// As a result: the type of the argument at that place.
     Same(usize),
+    /// As a result: `numeric` without a fraction.
+    Whole,
+    /// As a result: the first argument's numeric, with the places that the literal second argument says.
+    Rounded,
+    /// As a result: `numeric` with the places of the literal template that is the second argument.
+    Template,
+    /// As a result: `numeric` as `extract` gives it for the literal field that is the first argument.
+    Field,
     Void,
 }
 
@@ -81,6 +90,7 @@ impl Kind {
             Self::Array(element) => PgType::Array(Box::new(element.pg_type()?)),
             Self::Void => PgType::Void,
             Self::Any | Self::AnyArray | Self::Same(_) => return None,
+            Self::Whole | Self::Rounded | Self::Template | Self::Field => PgType::Numeric(None),
         })
     }
 
@@ -103,20 +113,64 @@ impl Kind {
         }
     }
 
-    /// The field of a result of this kind, given the fields of the arguments.
-    pub(super) fn result(self, name: &str, arguments: &[FieldRef]) -> FieldRef {
+    /// The field of a result of this kind, given the fields of the arguments and the literals among them.
+    pub(super) fn result(self, name: &str, arguments: &[FieldRef], literals: &[Option<&ScalarValue>]) -> FieldRef {
         let same = |at: usize| match arguments.get(at) {
             Some(argument) => Arc::new(argument.as_ref().clone().with_name(name).with_nullable(true)),
             None => Arc::new(Field::new(name, DataType::Null, true)),
         };
+        let numeric =
+            |precision: u8, scale: i8| Arc::new(Field::new(name, DataType::Decimal128(precision, scale), true));
+        let literal = |at: usize| literals.get(at).copied().flatten();
+        let (precision, scale) =
+            arguments.iter().find_map(|argument| decimal_size(argument.data_type())).unwrap_or((38, 10));
         match self {
             Self::Same(at) => same(at),
             Self::Numeric => match arguments.iter().position(|argument| is_decimal(argument.data_type())) {
                 Some(at) => same(at),
                 None => Arc::new(PgType::Numeric(None).field(name, true)),
             },
+            Self::Whole => numeric(precision, 0),
+            Self::Rounded => {
+                let places = literal(1).and_then(places_of).map_or(scale, |places| places.clamp(0, 37));
+                // One digit more before the point: 9.9 rounds to 10.
+                let whole = i16::from(precision) - i16::from(scale) + 1;
+                numeric(u8::try_from((whole + i16::from(places)).clamp(1, 38)).unwrap_or(38), places)
+            }
+            Self::Template => {
+                let template =
+                    literal(1).and_then(|template| template.try_as_str().flatten()).unwrap_or("9.9999999999");
+                let (_, fraction) = template.split_once(['.', 'D', 'd']).unwrap_or((template, ""));
+                let places = fraction.chars().filter(|c| matches!(c, '0' | '9')).count();
+                numeric(38, i8::try_from(places).unwrap_or(10))
+            }
+            Self::Field => {
+                let field =
+                    literal(0).and_then(|field| field.try_as_str().flatten()).unwrap_or("epoch").to_ascii_lowercase();
+                match field.trim_end_matches('s') {
+                    "second" | "epoch" => numeric(20, 6),
+                    "millisecond" | "msec" => numeric(20, 3),
+                    _ => numeric(20, 0),
+                }
+            }
             other => Arc::new(other.pg_type().unwrap_or(PgType::Text).field(name, true)),
         }
+    }
+}
+
+fn decimal_size(data_type: &DataType) -> Option<(u8, i8)> {
+    use DataType as D;
+    match data_type {
+        D::Decimal32(p, s) | D::Decimal64(p, s) | D::Decimal128(p, s) | D::Decimal256(p, s) => Some((*p, *s)),
+        _ => None,
+    }
+}
+
+fn places_of(literal: &ScalarValue) -> Option<i8> {
+    match literal {
+        ScalarValue::Int64(Some(places)) => i8::try_from(*places).ok(),
+        ScalarValue::Int32(Some(places)) => i8::try_from(*places).ok(),
+        _ => None,
     }
 }
 

@@ -11,21 +11,19 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "div",
         &[
             Overload::new(&[K::Int8, K::Int8], K::Int8, div_integers),
-            Overload::new(&[K::Numeric, K::Numeric], K::Numeric, div_decimals),
+            Overload::new(&[K::Numeric, K::Numeric], K::Whole, div_decimals),
         ],
     ),
     Function::immutable(
         "sign",
-        &[Overload::new(&[K::Numeric], K::Numeric, sign), Overload::new(&[K::Float8], K::Float8, sign)],
+        &[Overload::new(&[K::Numeric], K::Whole, sign), Overload::new(&[K::Float8], K::Float8, sign)],
     ),
     Function::immutable(
         "round",
         &[
             Overload::new(&[K::Float8], K::Float8, |a| Ok(Value::Float(a.float(0)?.round_ties_even()))),
-            Overload::new(&[K::Numeric], K::Numeric, |a| to_places(a, |digits, from, to| rescale(digits, from, to))),
-            Overload::new(&[K::Numeric, K::Int4], K::Numeric, |a| {
-                to_places(a, |digits, from, to| rescale(digits, from, to))
-            }),
+            Overload::new(&[K::Numeric], K::Whole, |a| to_places(a, rescale)),
+            Overload::new(&[K::Numeric, K::Int4], K::Rounded, |a| to_places(a, rescale)),
             Overload::new(&[K::Float8, K::Int4], K::Float8, round_float),
         ],
     ),
@@ -33,9 +31,20 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "trunc",
         &[
             Overload::new(&[K::Float8], K::Float8, |a| Ok(Value::Float(a.float(0)?.trunc()))),
-            Overload::new(&[K::Numeric], K::Numeric, |a| to_places(a, cut)),
-            Overload::new(&[K::Numeric, K::Int4], K::Numeric, |a| to_places(a, cut)),
+            Overload::new(&[K::Numeric], K::Whole, |a| to_places(a, cut)),
+            Overload::new(&[K::Numeric, K::Int4], K::Rounded, |a| to_places(a, cut)),
             Overload::new(&[K::Float8, K::Int4], K::Float8, trunc_float),
+        ],
+    ),
+    Function::immutable("ceil", CEIL),
+    Function::immutable("ceiling", CEIL),
+    Function::immutable(
+        "floor",
+        &[
+            Overload::new(&[K::Float8], K::Float8, |a| Ok(Value::Float(a.float(0)?.floor()))),
+            Overload::new(&[K::Numeric], K::Whole, |a| {
+                to_places(a, |digits, from, to| cut_by(digits, from, to, i128::div_euclid))
+            }),
         ],
     ),
     Function::immutable(
@@ -45,11 +54,24 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::immutable(
         "sqrt",
         &[Overload::new(&[K::Float8], K::Float8, |a| {
-            checked(a, f64::sqrt, |x| x >= 0.0 || x.is_nan(), "cannot take square root of a negative number")
+            checked(
+                a,
+                f64::sqrt,
+                |x| x >= 0.0 || x.is_nan(),
+                ErrorKind::InvalidArgumentForPower,
+                "cannot take square root of a negative number",
+            )
         })],
     ),
     Function::immutable("ln", &[Overload::new(&[K::Float8], K::Float8, |a| logarithm(a, f64::ln))]),
     Function::immutable("log10", &[Overload::new(&[K::Float8], K::Float8, |a| logarithm(a, f64::log10))]),
+];
+
+const CEIL: &[Overload] = &[
+    Overload::new(&[K::Float8], K::Float8, |a| Ok(Value::Float(a.float(0)?.ceil()))),
+    Overload::new(&[K::Numeric], K::Whole, |a| {
+        to_places(a, |digits, from, to| cut_by(digits, from, to, |one, two| -((-one).div_euclid(two))))
+    }),
 ];
 
 const MOD: &[Overload] = &[
@@ -117,8 +139,13 @@ fn sign(arguments: &Arguments<'_>) -> Result<Value<'static>> {
 
 /// Drops digits without rounding.
 fn cut(digits: i128, from: i8, to: i8) -> Option<i128> {
+    cut_by(digits, from, to, |one, two| one / two)
+}
+
+/// Drops digits by a division of a certain direction.
+fn cut_by(digits: i128, from: i8, to: i8, divide: impl Fn(i128, i128) -> i128) -> Option<i128> {
     match u32::try_from(i32::from(from) - i32::from(to)) {
-        Ok(places) => Some(10i128.checked_pow(places).map_or(0, |divisor| digits / divisor)),
+        Ok(places) => Some(10i128.checked_pow(places).map_or(0, |divisor| divide(digits, divisor))),
         Err(_) => rescale(digits, from, to),
     }
 }
@@ -176,18 +203,25 @@ fn checked(
     arguments: &Arguments<'_>,
     function: fn(f64) -> f64,
     allowed: fn(f64) -> bool,
+    kind: ErrorKind,
     message: &str,
 ) -> Result<Value<'static>> {
     let number = arguments.float(0)?;
     match allowed(number) {
         true => Ok(Value::Float(function(number))),
-        false => Err(Error::new(ErrorKind::InvalidParameterValue, message)),
+        false => Err(Error::new(kind, message)),
     }
 }
 
 fn logarithm(arguments: &Arguments<'_>, function: fn(f64) -> f64) -> Result<Value<'static>> {
     match arguments.float(0)? {
-        0.0 => Err(Error::new(ErrorKind::InvalidParameterValue, "cannot take logarithm of zero")),
-        _ => checked(arguments, function, |x| x > 0.0 || x.is_nan(), "cannot take logarithm of a negative number"),
+        0.0 => Err(Error::new(ErrorKind::InvalidArgumentForLogarithm, "cannot take logarithm of zero")),
+        _ => checked(
+            arguments,
+            function,
+            |x| x > 0.0 || x.is_nan(),
+            ErrorKind::InvalidArgumentForLogarithm,
+            "cannot take logarithm of a negative number",
+        ),
     }
 }

@@ -203,13 +203,13 @@ impl ScalarUDFImpl for ScalarFunction {
         let fields: Vec<FieldRef> =
             types.iter().map(|data_type| Arc::new(arrow::datatypes::Field::new("", data_type.clone(), true))).collect();
         let (overload, _) = self.overload(types)?;
-        Ok(overload.gives.result(self.function.name, &fields).data_type().clone())
+        Ok(overload.gives.result(self.function.name, &fields, &[]).data_type().clone())
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> DataFusionResult<FieldRef> {
         let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
         let (overload, _) = self.overload(&types)?;
-        Ok(overload.gives.result(self.function.name, args.arg_fields))
+        Ok(overload.gives.result(self.function.name, args.arg_fields, args.scalar_arguments))
     }
 
     fn coerce_types(&self, types: &[DataType]) -> DataFusionResult<Vec<DataType>> {

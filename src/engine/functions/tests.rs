@@ -180,6 +180,12 @@ impl Bench {
         Ok((shown, rows))
     }
 
+    /// The optimized plan, as EXPLAIN shows it.
+    pub(crate) fn optimized(&self, sql: &str) -> String {
+        let plan = self.plan(sql).expect(sql);
+        self.state.optimize(&plan).expect(sql).display_indent().to_string()
+    }
+
     /// The rows, cells joined by `|`.
     pub(crate) fn rows(&self, sql: &str) -> Vec<String> {
         match self.run(sql) {

@@ -9,8 +9,20 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 /// Functions whose result has the type of their arguments.
-const TRANSPARENT: &[&str] =
-    &["coalesce", "nullif", "greatest", "least", "abs", "max", "min", "array_agg", "mod", "__single_value"];
+const TRANSPARENT: &[&str] = &[
+    "coalesce",
+    "nullif",
+    "greatest",
+    "least",
+    "abs",
+    "max",
+    "min",
+    "array_agg",
+    "mod",
+    "to_hex",
+    "pg_typeof",
+    "__single_value",
+];
 
 /// Types the literals that are items.
 pub(super) fn type_items(select: &mut Select) {

@@ -103,6 +103,10 @@ impl Operators {
             (B::Minus, D::Timestamp(..) | D::Date32, D::Timestamp(..)) | (B::Minus, D::Timestamp(..), D::Date32) => {
                 self.call("timestamp_difference", vec![l, r])
             }
+            (B::Plus | B::Minus, D::Timestamp(..) | D::Date32, D::Time64(_)) => {
+                let moment = if *one == D::Date32 { to_timestamp(l) } else { l };
+                Some(binary_expr(moment, arithmetic_operator(op)?, self.cast(r, &PgType::Interval)?))
+            }
             (B::Multiply, D::Interval(_), number) if is_number(number) => self.call("interval_scale", vec![l, r]),
             (B::Multiply, number, D::Interval(_)) if is_number(number) => self.call("interval_scale", vec![r, l]),
             (B::Divide, D::Interval(_), number) if is_number(number) => {

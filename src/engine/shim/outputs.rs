@@ -6,7 +6,7 @@
 //! catalog, subqueries and common table expressions from their own text. Where columns are not known (a table function
 //! with a schema of its own), wildcards stay.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select, SelectItem,
@@ -92,17 +92,15 @@ impl<'a> Outputs<'a> {
                 _ => return,
             }
         }
-        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut taken = HashSet::new();
         for item in &mut select.projection {
             let Some(name) = name_of(item) else { continue };
-            let count = seen.entry(name.clone()).or_insert(0);
-            *count += 1;
-            if *count > 1
+            let unique = unique_name(&name, &mut taken);
+            if unique != name
                 && let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
             {
-                let alias = Ident::with_quote('"', format!("{name}{MARK}{count}"));
                 let expr = std::mem::replace(expr, Expr::Identifier(Ident::new("")));
-                *item = SelectItem::ExprWithAlias { expr, alias };
+                *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', unique) };
             }
         }
     }
@@ -322,14 +320,19 @@ fn figured_name(item: &SelectItem) -> String {
 
 /// Names as [`Outputs::part`] leaves them.
 fn parted(names: impl Iterator<Item = String>) -> Vec<String> {
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    names
-        .map(|name| {
-            let count = seen.entry(name.clone()).or_insert(0);
-            *count += 1;
-            if *count > 1 { format!("{name}{MARK}{count}") } else { name }
-        })
-        .collect()
+    let mut taken = HashSet::new();
+    names.map(|name| unique_name(&name, &mut taken)).collect()
+}
+
+/// The name, with the first free mark if it is taken.
+fn unique_name(name: &str, taken: &mut HashSet<String>) -> String {
+    let mut unique = name.to_owned();
+    let mut number = 2;
+    while !taken.insert(unique.clone()) {
+        unique = format!("{}{MARK}{number}", shown_name(name));
+        number += 1;
+    }
+    unique
 }
 
 fn repeats(items: &[SelectItem]) -> bool {

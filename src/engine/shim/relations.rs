@@ -51,7 +51,7 @@ pub(super) fn rewrite(factor: &mut TableFactor) -> Result<()> {
 }
 
 /// The arrays whose elements are the rows of a table function; `None` when it stays a table function.
-fn as_array(name: &str, arguments: &[Expr], ordinality: bool) -> Option<Vec<Expr>> {
+pub(super) fn as_array(name: &str, arguments: &[Expr], ordinality: bool) -> Option<Vec<Expr>> {
     match name {
         "unnest" => Some(arguments.to_vec()),
         "generate_series" if ordinality || !arguments.iter().all(is_constant) => {

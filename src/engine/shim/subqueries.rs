@@ -6,16 +6,17 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, GroupByExpr, Ident,
-    JoinOperator, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, LimitClause, OneOrManyWithParens, OrderByExpr,
-    OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins, Value, Visit, Visitor,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
+    GroupByExpr, Ident, JoinOperator, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, LimitClause,
+    OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins,
+    UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
 
 use crate::catalog::name::ObjectName;
 use crate::engine::facts::shapes;
 use crate::engine::functions::SINGLE_VALUE;
-use crate::engine::shim::ShimContext;
 use crate::engine::shim::expressions::call;
+use crate::engine::shim::{ShimContext, relations};
 
 /// Gives an empty array for NULL: `array_agg` of no rows, where `ARRAY(...)` is empty.
 const EMPTY_FOR_NULL: &str = "array_or_empty";
@@ -296,6 +297,92 @@ fn unnested(relation: &TableFactor) -> Option<(Expr, Ident)> {
     };
     let variable = alias.columns.first().map_or(&alias.name, |column| &column.name);
     Some((array, variable.clone()))
+}
+
+/// In items: table functions become rows, EXISTS and IN become values (DataFusion plans them in conditions only).
+pub(super) fn rewrite_items(select: &mut Select) {
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+            unnest_series(expr);
+            let _ = VisitMut::visit(expr, &mut Predicates { depth: 0 });
+        }
+    }
+}
+
+/// `SELECT generate_series(1, 3)`: DataFusion's function of that name gives an array.
+fn unnest_series(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let name = function.name.0.last().and_then(|part| part.as_ident()).map(|name| name.value.to_lowercase());
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    let arguments = list.args.iter().filter_map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    });
+    let arguments: Vec<Expr> = arguments.collect();
+    if let Some(name @ ("generate_series" | "generate_subscripts")) = name.as_deref()
+        && let Some(arrays) = relations::as_array(name, &arguments, true)
+    {
+        *expr = call("unnest", arrays);
+    }
+}
+
+/// Turns predicates over subqueries into values, not inside of subqueries.
+struct Predicates {
+    depth: usize,
+}
+
+impl VisitorMut for Predicates {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.depth == 0 {
+            predicate_as_value(expr);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn predicate_as_value(expr: &mut Expr) {
+    let (value, negated) = match expr {
+        Expr::Exists { subquery, negated } => (any_rows(std::mem::replace(subquery, empty_query())), *negated),
+        Expr::InSubquery { expr: left, subquery, negated } => {
+            let array = array_of(std::mem::replace(subquery, empty_query()));
+            let left = std::mem::replace(left, Box::new(Expr::value(Value::Null)));
+            // `= ANY` forgets the NULLs of the array, `<> ALL` does not.
+            let right = Box::new(Expr::Nested(Box::new(array)));
+            (Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right }, !*negated)
+        }
+        _ => return,
+    };
+    let value = Expr::Nested(Box::new(value));
+    *expr = if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(value) } } else { value };
+}
+
+/// `(SELECT count(*) > 0 FROM ...)`
+fn any_rows(mut query: Box<Query>) -> Expr {
+    let direct = query.limit_clause.is_none() && plain_select(&mut query).is_some_and(|select| is_row_by_row(select));
+    let mut outer = if direct { query } else { Box::new(aggregate_over(query)) };
+    outer.order_by = None;
+    if let Some(select) = plain_select(&mut outer) {
+        let mut count = call("count", Vec::new());
+        if let Expr::Function(Function { args: FunctionArguments::List(list), .. }) = &mut count {
+            list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Wildcard));
+        }
+        let zero = Expr::value(Value::Number("0".to_owned(), false));
+        let any = Expr::BinaryOp { left: Box::new(count), op: BinaryOperator::Gt, right: Box::new(zero) };
+        select.projection = vec![SelectItem::UnnamedExpr(any)];
+    }
+    Expr::Subquery(outer)
 }
 
 /// Looks for aggregates, not inside of subqueries.
