@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::config::session_table::{SESSION_SETTINGS, session_setting};
 use crate::config::setting::{Kind, Place, Setting};
 use crate::config::time_zone;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, nearest};
 
 /// Canonical values by name in lower case.
 type Values = BTreeMap<String, String>;
@@ -25,6 +25,8 @@ pub struct SessionSettings {
     /// `session` as it was at BEGIN.
     before: Option<Values>,
     revision: u64,
+    /// What the client was last told, by name.
+    told: BTreeMap<&'static str, String>,
 }
 
 /// A row of `pg_settings`.
@@ -72,11 +74,13 @@ impl SessionSettings {
         Ok(())
     }
 
-    /// `SET LOCAL name = value`
+    /// `SET LOCAL name = value`; outside a transaction it is checked and forgotten.
     pub fn set_local(&mut self, name: &str, value: &str) -> Result<()> {
         let (key, value) = checked(name, value)?;
-        self.local.insert(key, value);
-        self.revision += 1;
+        if self.before.is_some() {
+            self.local.insert(key, value);
+            self.revision += 1;
+        }
         Ok(())
     }
 
@@ -165,6 +169,14 @@ impl SessionSettings {
         self.revision
     }
 
+    /// What the client must be told (ParameterStatus): everything the first time, then what has changed.
+    pub fn take_reported_changes(&mut self) -> Vec<(String, String)> {
+        let mut changes = self.reported();
+        changes.retain(|(name, value)| self.told.get(name) != Some(value));
+        self.told.extend(changes.iter().cloned());
+        changes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
     /// The schemas of `search_path`, without `$user`.
     pub fn search_path(&self) -> Vec<String> {
         let path = self.canonical("search_path").unwrap_or_default();
@@ -225,8 +237,14 @@ fn is_custom(name: &str) -> bool {
 }
 
 fn unknown(name: &str) -> Error {
-    Error::new(ErrorKind::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""))
-        .hint("SHOW ALL lists the settings. Settings of the server are given when it starts: see `headwater config`.")
+    let error = Error::new(ErrorKind::UndefinedObject, format!("unrecognized configuration parameter \"{name}\""));
+    let lower = name.to_ascii_lowercase();
+    match nearest(&lower, SESSION_SETTINGS.iter().map(|setting| setting.name)) {
+        Some(near) => error.hint(format!("Perhaps you meant \"{near}\".")),
+        None => error.hint(
+            "SHOW ALL lists the settings. Settings of the server are given when it starts: see `headwater config`.",
+        ),
+    }
 }
 
 /// The values of `SET name = a, b` as one text. The parser has taken the quotes off; names of schemas get theirs back.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::config::server_table::{SERVER_SETTINGS, server_setting};
 use crate::config::setting::Setting;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, nearest};
 
 /// Where a value was set; a later one beats an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,9 +164,8 @@ fn plain(name: &str, value: &toml::Value) -> Result<String> {
 
 fn unknown(name: &str) -> Error {
     let error = Error::new(ErrorKind::UndefinedObject, format!("unknown setting \"{name}\""));
-    let wanted = |setting: &&Setting| setting.name.contains(name) || name.contains(setting.name);
-    match SERVER_SETTINGS.iter().find(wanted) {
-        Some(near) => error.hint(format!("Did you mean \"{}\"? `headwater config` lists the settings.", near.name)),
+    match nearest(name, SERVER_SETTINGS.iter().map(|setting| setting.name)) {
+        Some(near) => error.hint(format!("Did you mean \"{near}\"? `headwater config` lists the settings.")),
         None => error.hint("`headwater config` lists the settings."),
     }
 }

@@ -22,9 +22,22 @@ pub fn find(text: &str) -> Option<Tz> {
         // The names of these zones count hours west of Greenwich.
         return if hours == 0 { Some(Tz::UTC) } else { format!("Etc/GMT{:+}", -hours).parse().ok() };
     }
-    text.parse()
-        .ok()
+    posix(text)
+        .or_else(|| text.parse().ok())
         .or_else(|| chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(text)).copied())
+}
+
+/// `GMT-02:00`, `UTC+3`: after a name, POSIX counts the hours west of Greenwich. JDBC sends such names.
+fn posix(text: &str) -> Option<Tz> {
+    let offset = text.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+    let name = &text[..text.len() - offset.len()];
+    if name.len() < 3 || !offset.starts_with(['+', '-']) {
+        return None;
+    }
+    match -offset_hours(offset)? {
+        0 => Some(Tz::UTC),
+        east => format!("Etc/GMT{:+}", -east).parse().ok(),
+    }
 }
 
 /// Hours east of Greenwich: `+2`, `-08`, `-08:00`, `2`, or the form that SHOW prints (`<+02>-02`).

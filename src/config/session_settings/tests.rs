@@ -21,6 +21,7 @@ fn values_are_shown_as_postgresql_shows_them() {
         ("timezone", "europe/berlin", "Europe/Berlin"),
         ("timezone", "+2", "<+02>-02"),
         ("timezone", "utc", "UTC"),
+        ("timezone", "GMT-02:00", "Etc/GMT-2"),
         ("row_security", "f", "off"),
         ("client_min_messages", "WARNING", "warning"),
         ("client_encoding", "utf-8", "UTF8"),
@@ -110,4 +111,34 @@ fn the_client_is_told_of_changes() {
     assert!(reported.contains(&("TimeZone", "Asia/Tokyo".to_owned())));
     assert!(reported.contains(&("server_version", "16.6".to_owned())));
     assert!(reported.iter().all(|(name, _)| *name != "work_mem"));
+}
+
+#[test]
+fn clients_are_told_everything_once_then_changes() {
+    let mut settings = settings();
+    let first = settings.take_reported_changes();
+    assert!(first.iter().any(|(name, _)| name == "server_version"), "{first:?}");
+    assert!(settings.take_reported_changes().is_empty());
+    settings.set("timezone", "asia/tokyo").unwrap();
+    settings.set("work_mem", "1MB").unwrap();
+    assert_eq!(settings.take_reported_changes(), [("TimeZone".to_owned(), "Asia/Tokyo".to_owned())]);
+    settings.begin();
+    settings.set_local("timezone", "UTC").unwrap();
+    assert_eq!(settings.take_reported_changes(), [("TimeZone".to_owned(), "UTC".to_owned())]);
+    settings.end_transaction(true);
+    assert_eq!(settings.take_reported_changes(), [("TimeZone".to_owned(), "Asia/Tokyo".to_owned())]);
+}
+
+#[test]
+fn set_local_outside_a_transaction_changes_nothing() {
+    let mut settings = settings();
+    settings.set_local("work_mem", "1MB").unwrap();
+    assert_eq!(settings.show("work_mem").unwrap(), "4MB");
+    assert_eq!(settings.set_local("work_mem", "much").unwrap_err().sqlstate(), "22023");
+}
+
+#[test]
+fn an_unknown_name_hints_at_the_nearest() {
+    let error = settings().set("statement_timeot", "1").unwrap_err();
+    assert_eq!(error.hint_text(), Some("Perhaps you meant \"statement_timeout\"."));
 }
