@@ -1,1 +1,208 @@
-//! What every statement sees: one version of the whole database.
+//! What every statement sees: one version of the whole database, replaced atomically.
+//!
+//! A statement loads [`DbVersion`] once; that is its consistent view of all tables and of the catalog. Whoever
+//! commits publishes the next version once. Invariant: a published version holds, for every table of its catalog,
+//! a state; a table that cannot be opened is there as [`TableState::Broken`], and the others go on serving.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use futures::StreamExt;
+use parking_lot::Mutex;
+use url::Url;
+
+use crate::catalog::Catalog;
+use crate::catalog::Draft;
+use crate::catalog::definition::{ColumnDef, RelationDef};
+use crate::catalog::name::Oid;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::tables;
+use crate::tables::{Stores, Table};
+
+/// Tables opened at the same time at start.
+const OPEN_CONCURRENCY_MAX: usize = 16;
+
+/// One consistent view of all tables and of the catalog.
+pub struct DbVersion {
+    /// The definitions.
+    pub catalog: Arc<crate::catalog::Snapshot>,
+    tables: Arc<HashMap<Oid, TableState>>,
+}
+
+/// A table within a [`DbVersion`].
+#[derive(Clone)]
+enum TableState {
+    /// It can be read and written.
+    Open { table: Arc<Table>, snapshot: Arc<tables::Snapshot> },
+    /// It cannot be opened; the error says why.
+    Broken(Error),
+}
+
+impl DbVersion {
+    /// The table's snapshot in this version.
+    pub fn snapshot(&self, oid: Oid) -> Result<&Arc<tables::Snapshot>> {
+        match self.state(oid)? {
+            TableState::Open { snapshot, .. } => Ok(snapshot),
+            TableState::Broken(error) => Err(error.clone()),
+        }
+    }
+
+    /// The table's handle, to write with.
+    pub fn table(&self, oid: Oid) -> Result<&Arc<Table>> {
+        match self.state(oid)? {
+            TableState::Open { table, .. } => Ok(table),
+            TableState::Broken(error) => Err(error.clone()),
+        }
+    }
+
+    /// This version, but with that snapshot of one table: what a writer sees that holds the table's lock.
+    #[must_use]
+    pub fn with_snapshot(&self, oid: Oid, snapshot: Arc<tables::Snapshot>) -> Self {
+        let mut tables = HashMap::clone(&self.tables);
+        if let Some(TableState::Open { snapshot: held, .. }) = tables.get_mut(&oid) {
+            *held = snapshot;
+        }
+        Self { catalog: Arc::clone(&self.catalog), tables: Arc::new(tables) }
+    }
+
+    fn state(&self, oid: Oid) -> Result<&TableState> {
+        self.tables.get(&oid).ok_or_else(|| Error::internal(format!("table {oid} is in the catalog but not open")))
+    }
+}
+
+/// The holder of the current [`DbVersion`].
+pub struct Buffer {
+    current: ArcSwap<DbVersion>,
+    catalog: Catalog,
+    stores: Arc<Stores>,
+    clock: Clock,
+    /// Held while the next version is computed, so that no publish is lost.
+    publishing: Mutex<()>,
+}
+
+/// What a change of the catalog does to the set of open tables.
+#[derive(Default)]
+pub struct TableChanges {
+    /// Tables that the change adds, or opens anew.
+    pub opened: Vec<(Oid, Arc<Table>)>,
+    /// Tables that the change takes away.
+    pub closed: Vec<Oid>,
+}
+
+impl Buffer {
+    /// Opens every table of the catalog. A table that fails to open is kept as broken and logged.
+    pub async fn open(catalog: Catalog, stores: Arc<Stores>, clock: Clock) -> Self {
+        let definitions = catalog.snapshot();
+        let wanted: Vec<Arc<RelationDef>> =
+            definitions.relations().filter(|relation| relation.table().is_some()).cloned().collect();
+        let opened = futures::stream::iter(wanted.into_iter().map(|relation| {
+            let (stores, clock) = (Arc::clone(&stores), clock.clone());
+            async move { (relation.oid, open_state(&relation, &stores, &clock).await) }
+        }));
+        let tables: HashMap<_, _> = opened.buffer_unordered(OPEN_CONCURRENCY_MAX).collect().await;
+        let current = ArcSwap::from_pointee(DbVersion { catalog: definitions, tables: Arc::new(tables) });
+        Self { current, catalog, stores, clock, publishing: Mutex::new(()) }
+    }
+
+    /// The version that a statement which starts now sees.
+    pub fn current(&self) -> Arc<DbVersion> {
+        self.current.load_full()
+    }
+
+    /// The stores behind all tables.
+    pub fn stores(&self) -> &Arc<Stores> {
+        &self.stores
+    }
+
+    /// The source of time of all tables.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The catalog's store.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Makes a committed table version visible. An older version than the published one changes nothing.
+    pub fn publish(&self, oid: Oid, snapshot: Arc<tables::Snapshot>) {
+        let _held = self.publishing.lock();
+        let current = self.current();
+        let Some(TableState::Open { table, snapshot: published }) = current.tables.get(&oid) else { return };
+        if published.version >= snapshot.version {
+            return;
+        }
+        let mut tables = HashMap::clone(&current.tables);
+        tables.insert(oid, TableState::Open { table: Arc::clone(table), snapshot });
+        self.current.store(Arc::new(DbVersion { catalog: Arc::clone(&current.catalog), tables: Arc::new(tables) }));
+    }
+
+    /// Changes the catalog and the set of open tables, visible at once to the next statement; on error nothing happens.
+    pub fn define<T>(
+        &self,
+        edit: impl FnOnce(&mut Draft) -> Result<T>,
+        changes: impl FnOnce(&T) -> TableChanges,
+    ) -> Result<T> {
+        let _held = self.publishing.lock();
+        let (result, catalog) = self.catalog.change(edit)?;
+        let changes = changes(&result);
+        let current = self.current();
+        let mut tables = Arc::clone(&current.tables);
+        if !changes.opened.is_empty() || !changes.closed.is_empty() {
+            let edited = Arc::make_mut(&mut tables);
+            for oid in changes.closed {
+                edited.remove(&oid);
+            }
+            for (oid, table) in changes.opened {
+                let snapshot = table.snapshot();
+                edited.insert(oid, TableState::Open { table, snapshot });
+            }
+        }
+        self.current.store(Arc::new(DbVersion { catalog, tables }));
+        Ok(result)
+    }
+
+    /// Makes the catalog's columns those that the table's log has: after RESTORE or a change by another writer.
+    pub fn adopt_columns(&self, oid: Oid, columns: Vec<ColumnDef>) -> Result<()> {
+        self.define(
+            |draft| {
+                let relation = draft.relation_by_oid(oid).ok_or_else(|| Error::internal(format!("no relation {oid}")))?;
+                draft.replace_relation(RelationDef { columns, ..RelationDef::clone(&relation) })
+            },
+            |()| TableChanges::default(),
+        )
+    }
+
+    /// Looks for versions that others have committed to this table, and publishes what it finds.
+    pub async fn refresh(&self, oid: Oid) -> Result<()> {
+        let version = self.current();
+        let snapshot = version.table(oid)?.refresh().await?;
+        self.publish(oid, snapshot);
+        Ok(())
+    }
+}
+
+async fn open_state(relation: &RelationDef, stores: &Arc<Stores>, clock: &Clock) -> TableState {
+    match open_table(relation, stores, clock).await {
+        Ok(table) => TableState::Open { snapshot: table.snapshot(), table },
+        Err(error) => {
+            tracing::error!(table = %relation.name, %error, "a table cannot be opened; the others serve");
+            TableState::Broken(error.within(format!("table \"{}\" cannot be opened", relation.name)))
+        }
+    }
+}
+
+async fn open_table(relation: &RelationDef, stores: &Arc<Stores>, clock: &Clock) -> Result<Arc<Table>> {
+    let definition = relation.table().ok_or_else(|| Error::internal("not a table"))?;
+    Table::open(stores, clock, &location_url(&definition.location)?).await
+}
+
+/// The URL of a stored location.
+pub fn location_url(location: &str) -> Result<Url> {
+    Url::parse(location).map_err(|error| {
+        Error::new(ErrorKind::DataCorrupted, format!("the catalog holds an impossible location \"{location}\""))
+            .detail(error.to_string())
+    })
+}

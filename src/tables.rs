@@ -22,6 +22,7 @@ mod fixture;
 mod history;
 mod listing;
 mod protocol;
+mod removal;
 mod replay;
 mod restore;
 pub mod scan;
