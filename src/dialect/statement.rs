@@ -163,6 +163,13 @@ impl Unsupported {
     }
 }
 
+impl Statement {
+    /// True for what a failed transaction still accepts.
+    pub fn ends_transaction(&self) -> bool {
+        matches!(self, Self::Commit { .. } | Self::Rollback { .. } | Self::RollbackTo(_))
+    }
+}
+
 /// Reads one statement.
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<Statement> {
     if let Some(statement) = query_or_change(reader)? {

@@ -90,6 +90,19 @@ const KNOWN: [&str; 16] = [
     "compression",
 ];
 
+impl CopyFileFormat {
+    /// The word for it in FORMAT.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Csv => "csv",
+            Self::Binary => "binary",
+            Self::Parquet => "parquet",
+            Self::Json => "json",
+        }
+    }
+}
+
 impl CopyOptions {
     /// `[WITH] (name value, ...)` or the old words.
     pub(super) fn read(reader: &mut Reader<'_>, binary: bool) -> Result<Self> {
