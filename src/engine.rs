@@ -1,5 +1,48 @@
-//! The only owner of DataFusion: context, planning, running, functions.
+//! The only owner of DataFusion: one run-time for all statements, planning, running, functions.
+//!
+//! A statement gets a [`Scope`] (what it sees and as whom), is planned against it and runs under the shared memory
+//! pool. Reads give a stream; writes go through [`write`], so every path casts, fills defaults and checks alike.
 
+use std::sync::Arc;
+
+use datafusion::execution::SessionState;
+use datafusion::execution::runtime_env::RuntimeEnv;
+
+use crate::buffer::Buffer;
+
+pub mod column;
+pub mod context;
+pub mod definition;
+pub mod delete;
+pub mod explain;
 pub mod facts;
+pub mod files;
 pub mod functions;
+pub mod insert;
+pub mod merge;
+pub mod optimize;
+mod overlay;
+pub mod read_files;
+pub mod plan;
+pub mod returning;
+mod rewrite;
+mod target;
+pub mod run;
+pub mod scope;
 pub mod shim;
+pub mod update;
+mod values;
+pub mod write;
+
+pub use context::EngineConfig;
+pub use plan::Planned;
+pub use scope::Scope;
+
+/// The engine: one a database.
+pub struct Engine {
+    runtime: Arc<RuntimeEnv>,
+    /// The state that each statement's own is cloned from.
+    template: SessionState,
+    buffer: Arc<Buffer>,
+    config: EngineConfig,
+}

@@ -1,0 +1,160 @@
+//! DELETE and TRUNCATE: files without matching rows stay, files full of them go, the rest is written again.
+
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col};
+use datafusion::sql::sqlparser::ast;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::name::ObjectName;
+use crate::catalog::pg_type::PgType;
+use crate::dialect;
+use crate::engine::plan::{Planner, parameters_of};
+use crate::engine::returning::Described;
+use crate::engine::rewrite::entries;
+use crate::engine::run::bound;
+use crate::engine::target::Target;
+use crate::engine::write::{Affected, Filling};
+use crate::engine::{Engine, Scope};
+use crate::error::{Error, ErrorKind, Result};
+use crate::tables::Operation;
+
+impl Engine {
+    /// The parameters and the RETURNING columns of a DELETE.
+    pub async fn describe_delete(
+        &self,
+        scope: &Scope,
+        delete: &ast::Delete,
+        parameters: &[Option<PgType>],
+    ) -> Result<Described> {
+        let target = delete_target(scope, delete)?;
+        let matching = self.matching(scope, &target, delete, parameters).await?.1;
+        let columns = match &delete.returning {
+            Some(items) => Some(self.returning_columns(scope, &target, items)?),
+            None => None,
+        };
+        Ok(Described { parameters: parameters_of(&matching, parameters)?, columns })
+    }
+
+    /// Deletes the matching rows.
+    pub async fn delete(
+        &self,
+        scope: &Scope,
+        delete: &ast::Delete,
+        parameters: &[ScalarValue],
+        cancel: &CancellationToken,
+    ) -> Result<Affected> {
+        let target = delete_target(scope, delete)?;
+        if delete.selection.is_none() && delete.using.is_none() && delete.returning.is_none() {
+            let rows = self.delete_all(scope, &target, "DELETE", cancel).await?;
+            return Ok(Affected { rows, returned: None });
+        }
+        let (writer, scope) = self.lock(scope, &target).await?;
+        let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
+        let (predicate, matching) = self.matching(&scope, &target, delete, &types).await?;
+        let matching = bound(matching, parameters)?;
+        let touched = self.touched(&scope, matching.clone(), cancel).await?;
+        let returned = match &delete.returning {
+            Some(items) => Some(self.returning_rows(&scope, &target, items, matching, parameters, cancel).await?),
+            None => None,
+        };
+        let rows = touched.values().sum();
+        if rows == 0 {
+            return Ok(Affected { rows, returned });
+        }
+        let files = writer.snapshot().files();
+        let emptied = |path: &String, gone: u64| files.get(path).is_some_and(|file| file.live_rows() == Some(gone));
+        let partial = entries(&writer, touched.iter().filter(|(path, gone)| !emptied(path, **gone)).map(|(path, _)| path))?;
+        let added = match partial.is_empty() {
+            true => Vec::new(),
+            false => {
+                let kept = LogicalPlanBuilder::from(target.scan(&scope, Some(partial))?)
+                    .filter(predicate.is_not_true())?
+                    .build()?;
+                let kept = self.unchanged_rows(&target, bound(kept, parameters)?)?;
+                self.store(&scope, &target.relation, kept, &writer, cancel).await?
+            }
+        };
+        let operation = Operation::new("DELETE").with("predicate", delete.selection.as_ref().map(ToString::to_string));
+        self.replace_files(&target, writer, operation, touched.into_keys().collect(), added, cancel).await?;
+        Ok(Affected { rows, returned })
+    }
+
+    /// Removes every row of a table without reading any.
+    pub async fn truncate(&self, scope: &Scope, name: &ObjectName, cancel: &CancellationToken) -> Result<u64> {
+        let target = Target::find(scope, name, None)?;
+        self.delete_all(scope, &target, "TRUNCATE", cancel).await
+    }
+
+    async fn delete_all(&self, scope: &Scope, target: &Target, word: &str, cancel: &CancellationToken) -> Result<u64> {
+        let (writer, scope) = self.lock(scope, target).await?;
+        let files = writer.snapshot().files().clone();
+        if files.is_empty() {
+            return Ok(0);
+        }
+        let rows = match files.rows() {
+            Some(rows) => rows,
+            None => self.touched(&scope, target.scan(&scope, None)?, cancel).await?.values().sum(),
+        };
+        let removed = files.iter().map(|file| file.path.clone()).collect();
+        self.replace_files(target, writer, Operation::new(word), removed, Vec::new(), cancel).await?;
+        Ok(rows)
+    }
+
+    /// The predicate, and the plan of the rows that it holds for.
+    async fn matching(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        delete: &ast::Delete,
+        parameters: &[Option<PgType>],
+    ) -> Result<(Expr, LogicalPlan)> {
+        let mut selection = selection(delete)?;
+        let overlay = self.overlay(scope, &mut selection).await?;
+        let scan = target.scan(scope, None)?;
+        let predicate = Planner::new(scope, &overlay).expression(selection, scan.schema(), parameters)?;
+        let matching = LogicalPlanBuilder::from(scan).filter(predicate.clone())?.build()?;
+        Ok((predicate, matching))
+    }
+
+    /// A plan with exactly the table's columns of rows that do not change.
+    pub(in crate::engine) fn unchanged_rows(
+        &self,
+        target: &Target,
+        plan: LogicalPlan,
+    ) -> Result<LogicalPlan> {
+        let columns: Vec<Expr> =
+            target.relation.columns.iter().map(|column| target_column(target, &column.name).alias(&column.name)).collect();
+        Ok(LogicalPlanBuilder::from(plan).project(columns)?.build()?)
+    }
+}
+
+/// A column of the target's scan.
+pub(in crate::engine) fn target_column(target: &Target, name: &str) -> Expr {
+    col(datafusion::common::Column::new(Some(target.alias.clone()), name))
+}
+
+/// The target's own columns, as values for new rows.
+pub(in crate::engine) fn own_columns(target: &Target) -> Vec<Filling> {
+    target.relation.columns.iter().map(|column| Filling::Given(target_column(target, &column.name))).collect()
+}
+
+fn delete_target(scope: &Scope, delete: &ast::Delete) -> Result<Target> {
+    let (ast::FromTable::WithFromKeyword(from) | ast::FromTable::WithoutKeyword(from)) = &delete.from;
+    match from.as_slice() {
+        [table] if table.joins.is_empty() => Target::of_factor(scope, &table.relation),
+        _ => Err(Error::new(ErrorKind::SyntaxError, "DELETE names one table").hint("Join others with USING.")),
+    }
+}
+
+/// The WHERE clause; with USING, "there is a joined row for which it holds".
+fn selection(delete: &ast::Delete) -> Result<ast::Expr> {
+    let condition = delete.selection.clone();
+    let always = || dialect::parse_expression("true");
+    let Some(using) = &delete.using else { return condition.map_or_else(always, Ok) };
+    let mut query = dialect::parse_query("SELECT 1")?;
+    if let ast::SetExpr::Select(select) = query.body.as_mut() {
+        select.from = using.clone();
+        select.selection = condition;
+    }
+    Ok(ast::Expr::Exists { subquery: Box::new(query), negated: false })
+}

@@ -1,0 +1,86 @@
+//! EXPLAIN: the plan as text, one line a row; ANALYZE runs it and shows what each operator did.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::pg_type::PgType;
+use crate::engine::column::Column;
+use crate::engine::run::{bound, cancellable};
+use crate::engine::{Engine, Planned, Scope};
+use crate::error::Result;
+
+/// What EXPLAIN was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExplainOptions {
+    /// Run the statement and show what each operator did.
+    pub analyze: bool,
+    /// Show the logical plan as well.
+    pub verbose: bool,
+}
+
+impl Engine {
+    /// The rows that EXPLAIN gives.
+    pub async fn explain(
+        &self,
+        scope: &Scope,
+        planned: &Planned,
+        parameters: &[ScalarValue],
+        options: ExplainOptions,
+        cancel: &CancellationToken,
+    ) -> Result<SendableRecordBatchStream> {
+        let started = Instant::now();
+        let plan = bound(planned.plan.clone(), parameters)?;
+        let physical = self.physical(scope, &plan, cancel).await?;
+        let planning = started.elapsed();
+        let mut lines = Vec::new();
+        if options.verbose {
+            lines.push("Logical plan:".to_owned());
+            lines.extend(scope.state.optimize(&plan)?.display_indent().to_string().lines().map(|line| format!("  {line}")));
+            lines.push("Physical plan:".to_owned());
+        }
+        if options.analyze {
+            let rows = self.drain(scope, &physical, cancel).await?;
+            lines.extend(indented(&DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(options.verbose).to_string()));
+            lines.push(format!("Rows: {rows}"));
+            lines.push(format!("Planning Time: {:.3} ms", planning.as_secs_f64() * 1e3));
+            lines.push(format!("Execution Time: {:.3} ms", (started.elapsed() - planning).as_secs_f64() * 1e3));
+        } else {
+            lines.extend(indented(&DisplayableExecutionPlan::new(physical.as_ref()).indent(options.verbose).to_string()));
+        }
+        text_rows(lines)
+    }
+
+    async fn drain(&self, scope: &Scope, plan: &Arc<dyn ExecutionPlan>, cancel: &CancellationToken) -> Result<usize> {
+        let mut stream = cancellable(execute_stream(Arc::clone(plan), scope.state.task_ctx())?, cancel);
+        let mut rows = 0;
+        while let Some(batch) = stream.next().await {
+            rows += batch?.num_rows();
+        }
+        Ok(rows)
+    }
+}
+
+fn indented(text: &str) -> Vec<String> {
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The column that EXPLAIN gives.
+pub fn explain_columns() -> Arc<[Column]> {
+    Arc::from([Column { name: "QUERY PLAN".to_owned(), pg_type: PgType::Text, relation: None, number: 0 }])
+}
+
+fn text_rows(lines: Vec<String>) -> Result<SendableRecordBatchStream> {
+    let schema = Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8, false)]));
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(StringArray::from(lines))])?;
+    Ok(Box::pin(MemoryStream::try_new(vec![batch], schema, None)?))
+}

@@ -1,0 +1,218 @@
+//! INSERT, and rows that come as batches (COPY): appended in one commit.
+
+use std::sync::Arc;
+
+use datafusion::common::{Column as PlanColumn, ScalarValue};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::{Expr, LogicalPlan, lit};
+use datafusion::sql::sqlparser::ast;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::definition::RelationDef;
+use crate::catalog::name::ObjectName;
+use crate::catalog::pg_type::PgType;
+use crate::dialect;
+use crate::engine::plan::{Planner, parameters_of};
+use crate::engine::returning::Described;
+use crate::engine::run::bound;
+use crate::engine::target::Target;
+use crate::engine::update::{is_default, with_parameter_type};
+use crate::engine::write::{Affected, Filling, MARK_HIT, Marked, mark};
+use crate::engine::{Engine, Scope};
+use crate::error::{Error, ErrorKind, Result};
+use crate::tables::{Change, Operation, Reads};
+
+/// An INSERT, planned against its target.
+struct InsertPlan {
+    target: Target,
+    /// The rows to store, with the mark behind them.
+    rows: LogicalPlan,
+}
+
+impl Engine {
+    /// The parameters and the RETURNING columns of an INSERT.
+    pub async fn describe_insert(
+        &self,
+        scope: &Scope,
+        insert: &ast::Insert,
+        parameters: &[Option<PgType>],
+    ) -> Result<Described> {
+        let plan = self.insert_plan(scope, insert, parameters).await?;
+        let columns = match &insert.returning {
+            Some(items) => Some(self.returning_columns(scope, &plan.target, items)?),
+            None => None,
+        };
+        Ok(Described { parameters: parameters_of(&plan.rows, parameters)?, columns })
+    }
+
+    /// Inserts the rows of VALUES or a query.
+    pub async fn insert(
+        &self,
+        scope: &Scope,
+        insert: &ast::Insert,
+        parameters: &[ScalarValue],
+        cancel: &CancellationToken,
+    ) -> Result<Affected> {
+        let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
+        let InsertPlan { target, rows } = self.insert_plan(scope, insert, &types).await?;
+        let writer = scope.version.table(target.relation.oid)?.lock().await?;
+        let keep = insert.returning.is_some();
+        let Marked { files: added, hits: written, .. } =
+            self.store_marked(scope, &target, bound(rows, parameters)?, &writer, keep, cancel).await?;
+        let count = added.iter().filter_map(|file| file.rows).sum();
+        if count > 0 {
+            let change = Change { added, reads: Reads::Nothing, ..Change::new(Operation::new("WRITE")) };
+            self.commit(target.relation.oid, writer, change, cancel).await?;
+        }
+        let returned = match &insert.returning {
+            Some(items) => Some(self.returning(scope, &target, items, written, parameters, cancel).await?),
+            None => None,
+        };
+        Ok(Affected { rows: count, returned })
+    }
+
+    /// Appends batches whose columns are `columns` of the table, in that order; the others take their defaults.
+    pub async fn append(
+        &self,
+        scope: &Scope,
+        relation: &Arc<RelationDef>,
+        columns: &[usize],
+        rows: SendableRecordBatchStream,
+        cancel: &CancellationToken,
+    ) -> Result<u64> {
+        let source = crate::engine::values::stream_plan("copy", rows)?;
+        let mut fillings = vec![Filling::Default; relation.columns.len()];
+        for (from, to) in columns.iter().enumerate() {
+            fillings[*to] = Filling::Given(source_column(&source, from));
+        }
+        let plan = self.stored_rows(scope, relation, source, &fillings, &[])?;
+        let writer = scope.version.table(relation.oid)?.lock().await?;
+        let added = self.store(scope, relation, plan, &writer, cancel).await?;
+        let count = added.iter().filter_map(|file| file.rows).sum();
+        if count > 0 {
+            let change = Change { added, reads: Reads::Nothing, ..Change::new(Operation::new("WRITE")) };
+            self.commit(relation.oid, writer, change, cancel).await?;
+        }
+        Ok(count)
+    }
+
+    async fn insert_plan(
+        &self,
+        scope: &Scope,
+        insert: &ast::Insert,
+        parameters: &[Option<PgType>],
+    ) -> Result<InsertPlan> {
+        refuse_extras(insert)?;
+        let ast::TableObject::TableName(name) = &insert.table else {
+            return Err(Error::unsupported("INSERT into a table function is not supported"));
+        };
+        let alias = insert.table_alias.as_ref().map(|alias| &alias.alias);
+        let target = Target::find(scope, &dialect::object_name(name)?, alias)?;
+        let positions = positions(&target, &insert.columns)?;
+        let mark = mark(lit(MARK_HIT));
+        let Some(source) = &insert.source else {
+            let one_row = datafusion::logical_expr::LogicalPlanBuilder::empty(true).build()?;
+            let fillings = vec![Filling::Default; target.relation.columns.len()];
+            let rows = self.stored_rows(scope, &target.relation, one_row, &fillings, &[mark])?;
+            return Ok(InsertPlan { target, rows });
+        };
+        let mut source = source.as_ref().clone();
+        let (parameters, defaults) = typed_values(&mut source, &target, &positions, parameters)?;
+        let overlay = self.overlay(scope, &mut source).await?;
+        let (plan, _) = Planner::new(scope, &overlay).query(source, &parameters)?;
+        let given = plan.schema().fields().len();
+        if given > positions.len() || (!insert.columns.is_empty() && given < positions.len()) {
+            let what = if given > positions.len() { "expressions than target columns" } else { "target columns than expressions" };
+            return Err(Error::new(ErrorKind::SyntaxError, format!("INSERT has more {what}")));
+        }
+        let mut fillings = vec![Filling::Default; target.relation.columns.len()];
+        for (from, to) in positions.iter().take(given).enumerate() {
+            if defaults.contains(&from) {
+                continue;
+            }
+            refuse_generated(&target, *to)?;
+            fillings[*to] = Filling::Given(source_column(&plan, from));
+        }
+        let rows = self.stored_rows(scope, &target.relation, plan, &fillings, &[mark])?;
+        Ok(InsertPlan { target, rows })
+    }
+}
+
+pub(in crate::engine) fn source_column(plan: &LogicalPlan, position: usize) -> Expr {
+    let (qualifier, field) = plan.schema().qualified_field(position);
+    Expr::Column(PlanColumn::new(qualifier.cloned(), field.name()))
+}
+
+fn refuse_extras(insert: &ast::Insert) -> Result<()> {
+    if insert.on.is_some() {
+        return Err(Error::unsupported("INSERT ... ON CONFLICT is not supported yet")
+            .hint("Use MERGE INTO ... USING (VALUES ...) AS s ON ... WHEN NOT MATCHED THEN INSERT ..."));
+    }
+    if insert.overwrite {
+        return Err(Error::unsupported("INSERT OVERWRITE is not supported").hint("TRUNCATE the table, then INSERT."));
+    }
+    Ok(())
+}
+
+fn refuse_generated(target: &Target, position: usize) -> Result<()> {
+    let column = &target.relation.columns[position];
+    if column.generated.is_none() {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::InvalidColumnDefinition,
+        format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name),
+    )
+    .detail(format!("Column \"{}\" is a generated column.", column.name)))
+}
+
+/// The positions in the table of the columns that values are given for.
+fn positions(target: &Target, named: &[ast::ObjectName]) -> Result<Vec<usize>> {
+    if named.is_empty() {
+        return Ok((0..target.relation.columns.len()).collect());
+    }
+    let mut positions = Vec::with_capacity(named.len());
+    for name in named {
+        let position = target.column_position(name)?;
+        if positions.contains(&position) {
+            let column = &target.relation.columns[position].name;
+            return Err(Error::new(ErrorKind::DuplicateColumn, format!("column \"{column}\" specified more than once")));
+        }
+        positions.push(position);
+    }
+    Ok(positions)
+}
+
+/// In VALUES, a bare `$n` gets the type of its column, and `DEFAULT` the column's default.
+/// Gives the parameters' types and the columns in which every row says DEFAULT.
+fn typed_values(
+    source: &mut ast::Query,
+    target: &Target,
+    positions: &[usize],
+    parameters: &[Option<PgType>],
+) -> Result<(Vec<Option<PgType>>, Vec<usize>)> {
+    let mut types = parameters.to_vec();
+    let ast::SetExpr::Values(values) = source.body.as_mut() else { return Ok((types, Vec::new())) };
+    let width = values.rows.iter().map(|row| row.content.len()).max().unwrap_or_default();
+    let mut defaults: Vec<usize> = (0..width).collect();
+    for row in &mut values.rows {
+        for (place, value) in row.content.iter_mut().enumerate() {
+            let Some(column) = positions.get(place).map(|position| &target.relation.columns[*position]) else { continue };
+            types = with_parameter_type(&types, value, &column.pg_type);
+            if !is_default(value) {
+                defaults.retain(|default| *default != place);
+                continue;
+            }
+            *value = match (&column.default, &column.generated) {
+                (Some(text), None) => dialect::parse_expression(text)?,
+                _ => ast::Expr::value(ast::Value::Null),
+            };
+        }
+    }
+    Ok((types, defaults))
+}
+
+/// The table of an INSERT or COPY by name.
+pub fn insert_target(scope: &Scope, name: &ObjectName) -> Result<Arc<RelationDef>> {
+    Ok(Target::find(scope, name, None)?.relation)
+}

@@ -1,0 +1,194 @@
+//! MERGE: the source is read once, joined to the target's keys to find the files to change, and only those are
+//! written again.
+//!
+//! Three passes: (1) which rows of which files have an action, (2) those files LEFT JOIN source, written again,
+//! (3) source rows without a match, appended. Invariant: pass 2 gives each target row exactly once; more rows than
+//! the files hold means that a row matched twice, which is an error (21000) as in PostgreSQL. Memory holds the source
+//! and one join's build side over it, never a file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::common::{JoinType, ScalarValue};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
+use datafusion::sql::sqlparser::ast::{self, SelectItem};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::pg_type::PgType;
+use crate::engine::merge::clauses::{Clauses, SOURCE_COLUMN};
+use crate::engine::plan::parameters_of;
+use crate::engine::returning::Described;
+use crate::engine::rewrite::{Touched, entries};
+use crate::engine::target::Target;
+use crate::engine::write::Affected;
+use crate::engine::{Engine, Scope};
+use crate::error::{Error, ErrorKind, Result};
+use crate::tables::{FileEntry, Operation, TableWriter};
+
+mod clauses;
+mod source;
+
+/// A MERGE whose source has been read.
+struct MergePlan {
+    target: Target,
+    /// The source's rows, with [`SOURCE_COLUMN`] behind them.
+    source: LogicalPlan,
+    on: Expr,
+    clauses: Clauses,
+}
+
+impl Engine {
+    /// The parameters of a MERGE; it gives no rows.
+    pub async fn describe_merge(
+        &self,
+        scope: &Scope,
+        merge: &ast::Merge,
+        parameters: &[Option<PgType>],
+    ) -> Result<Described> {
+        let target = Target::of_factor(scope, &merge.table)?;
+        let source = self.merge_source_plan(scope, &merge.source, parameters).await?;
+        let plan = self.merge_plan(scope, target, merge, source, parameters).await?;
+        let joined = plan.join(plan.target.scan(scope, None)?, JoinType::Inner, plan.on.clone())?;
+        Ok(Described { parameters: parameters_of(&joined, parameters)?, columns: None })
+    }
+
+    /// Merges.
+    pub async fn merge(
+        &self,
+        scope: &Scope,
+        merge: &ast::Merge,
+        parameters: &[ScalarValue],
+        cancel: &CancellationToken,
+    ) -> Result<Affected> {
+        self.merge_returning(scope, merge, None, parameters, cancel).await
+    }
+
+    pub(in crate::engine) async fn merge_returning(
+        &self,
+        scope: &Scope,
+        merge: &ast::Merge,
+        returning: Option<&[SelectItem]>,
+        parameters: &[ScalarValue],
+        cancel: &CancellationToken,
+    ) -> Result<Affected> {
+        let target = Target::of_factor(scope, &merge.table)?;
+        let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
+        let (writer, scope) = self.lock(scope, &target).await?;
+        let source = self.merge_source(&scope, &merge.source, parameters, cancel).await?;
+        let mut plan = self.merge_plan(&scope, target, merge, source, &types).await?;
+        plan.bind(parameters)?;
+        let touched = self.merge_touched(&scope, &plan, cancel).await?;
+        let (mut added, written) =
+            self.merge_rewrite(&scope, &plan, &touched, &writer, returning.is_some(), cancel).await?;
+        let inserted = self.merge_insert(&scope, &plan, &writer, cancel).await?;
+        let rows = touched.values().sum::<u64>() + inserted.iter().filter_map(|file| file.rows).sum::<u64>();
+        added.extend(inserted);
+        let removed: Vec<String> = touched.into_keys().collect();
+        if !removed.is_empty() || !added.is_empty() {
+            let operation = Operation::new("MERGE").with("mergePredicate", Some(merge.on.to_string()));
+            self.replace_files(&plan.target, writer, operation, removed, added, cancel).await?;
+        }
+        let returned = match returning {
+            Some(items) => Some(self.returning(&scope, &plan.target, items, written, parameters, cancel).await?),
+            None => None,
+        };
+        Ok(Affected { rows, returned })
+    }
+
+    /// Which files hold rows with an action, and how many.
+    async fn merge_touched(&self, scope: &Scope, plan: &MergePlan, cancel: &CancellationToken) -> Result<Touched> {
+        let mut touched = BTreeMap::new();
+        if let Some(acting) = plan.clauses.matched_condition(&plan.on) {
+            let rows = plan.join(plan.target.scan(scope, None)?, JoinType::LeftSemi, acting)?;
+            touched = self.touched(scope, rows, cancel).await?;
+        }
+        if let Some(acting) = plan.clauses.unmatched_condition() {
+            let rows = plan.join(plan.target.scan(scope, None)?, JoinType::LeftAnti, plan.on.clone())?;
+            let rows = LogicalPlanBuilder::from(rows).filter(acting)?.build()?;
+            for (path, count) in self.touched(scope, rows, cancel).await? {
+                *touched.entry(path).or_default() += count;
+            }
+        }
+        Ok(touched)
+    }
+
+    /// Writes the touched files again; gives the new files and, if wanted, the rows that were updated.
+    async fn merge_rewrite(
+        &self,
+        scope: &Scope,
+        plan: &MergePlan,
+        touched: &Touched,
+        writer: &TableWriter,
+        keep_hits: bool,
+        cancel: &CancellationToken,
+    ) -> Result<(Vec<FileEntry>, Vec<arrow::array::RecordBatch>)> {
+        if touched.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let files = entries(writer, touched.keys())?;
+        let expected = match files.iter().map(|file| file.live_rows()).sum::<Option<u64>>() {
+            Some(rows) => rows,
+            None => {
+                let all = plan.target.scan(scope, Some(files.clone()))?;
+                self.touched(scope, all, cancel).await?.values().sum()
+            }
+        };
+        let condition = match plan.clauses.has_unmatched() {
+            true => plan.on.clone(),
+            false => plan.clauses.matched_condition(&plan.on).unwrap_or_else(|| lit(false)),
+        };
+        let joined = plan.join(plan.target.scan(scope, Some(files))?, JoinType::Left, condition)?;
+        let rows = plan.clauses.rewritten(self, scope, &plan.target, joined)?;
+        let marked = self.store_marked(scope, &plan.target, rows, writer, keep_hits, cancel).await?;
+        if marked.rows_seen != expected {
+            writer.discard(&marked.files).await;
+            return Err(Error::new(
+                ErrorKind::CardinalityViolation,
+                "MERGE command cannot affect row a second time".to_owned(),
+            )
+            .hint("Ensure that not more than one source row matches any one target row."));
+        }
+        Ok((marked.files, marked.hits))
+    }
+
+    /// Appends the source rows that match nothing.
+    async fn merge_insert(
+        &self,
+        scope: &Scope,
+        plan: &MergePlan,
+        writer: &TableWriter,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<FileEntry>> {
+        let Some(acting) = plan.clauses.insert_condition() else { return Ok(Vec::new()) };
+        let target = plan.target.scan(scope, None)?;
+        let unmatched = LogicalPlanBuilder::from(plan.source.clone())
+            .join_on(target, JoinType::LeftAnti, vec![plan.on.clone()])?
+            .filter(acting)?
+            .build()?;
+        let rows = plan.clauses.inserted(self, scope, &plan.target, unmatched)?;
+        self.store(scope, &plan.target.relation, rows, writer, cancel).await
+    }
+}
+
+impl MergePlan {
+    /// `target` joined to the source.
+    fn join(&self, target: LogicalPlan, kind: JoinType, condition: Expr) -> Result<LogicalPlan> {
+        Ok(LogicalPlanBuilder::from(target).join_on(self.source.clone(), kind, vec![condition])?.build()?)
+    }
+
+    fn bind(&mut self, parameters: &[ScalarValue]) -> Result<()> {
+        self.on = source::bound_expression(self.on.clone(), parameters)?;
+        self.clauses.bind(parameters)
+    }
+}
+
+/// True in every row that comes from the source.
+fn source_mark() -> Expr {
+    lit(true).alias(SOURCE_COLUMN)
+}
+
+/// The mark, as it is read behind a join: NULL where there was no match.
+fn is_matched() -> Expr {
+    col(datafusion::common::Column::from_name(SOURCE_COLUMN)).is_true()
+}
+

@@ -1,0 +1,110 @@
+//! RETURNING: the rows that a statement has written, as a query over them.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::common::ScalarValue;
+use datafusion::datasource::MemTable;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{self, SelectItem};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::pg_type::PgType;
+use crate::dialect;
+use crate::engine::column::Column;
+use crate::engine::overlay::Overlay;
+use crate::engine::plan::{Planner, columns_of};
+use crate::engine::run::bound;
+use crate::engine::target::{FILE_COLUMN, Target};
+use crate::engine::{Engine, Scope};
+use crate::error::Result;
+
+/// What a client may ask of a statement before it runs.
+pub struct Described {
+    /// The types of `$1`, `$2`, ...
+    pub parameters: Vec<PgType>,
+    /// The columns of its rows, if it gives rows.
+    pub columns: Option<Arc<[Column]>>,
+}
+
+/// The rows of RETURNING.
+pub struct Returned {
+    /// What clients see, one entry a column of the stream.
+    pub columns: Arc<[Column]>,
+    /// The rows, already in memory.
+    pub stream: SendableRecordBatchStream,
+}
+
+impl Engine {
+    /// The columns that `items` give.
+    pub(in crate::engine) fn returning_columns(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        items: &[SelectItem],
+    ) -> Result<Arc<[Column]>> {
+        let (plan, names) = returning_plan(scope, target, items, Vec::new(), &[])?;
+        Ok(columns_of(plan.schema(), &names))
+    }
+
+    /// The rows of RETURNING over `written`: batches with exactly the table's columns.
+    pub(in crate::engine) async fn returning(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        items: &[SelectItem],
+        written: Vec<RecordBatch>,
+        parameters: &[ScalarValue],
+        cancel: &CancellationToken,
+    ) -> Result<Returned> {
+        let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
+        let (plan, names) = returning_plan(scope, target, items, written, &types)?;
+        let columns = columns_of(plan.schema(), &names);
+        let stream = self.run_plan(scope, &bound(plan, parameters)?, cancel).await?;
+        Ok(Returned { columns, stream })
+    }
+
+    /// The rows of RETURNING over rows that are about to be deleted: they are read before they go.
+    pub(in crate::engine) async fn returning_rows(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        items: &[SelectItem],
+        rows: LogicalPlan,
+        parameters: &[ScalarValue],
+        cancel: &CancellationToken,
+    ) -> Result<Returned> {
+        let rows = self.unchanged_rows(target, rows)?;
+        let batches = self.collect(scope, &rows, cancel).await?;
+        self.returning(scope, target, items, batches, parameters, cancel).await
+    }
+}
+
+fn returning_plan(
+    scope: &Scope,
+    target: &Target,
+    items: &[SelectItem],
+    written: Vec<RecordBatch>,
+    parameters: &[Option<PgType>],
+) -> Result<(LogicalPlan, Vec<String>)> {
+    debug_assert!(target.relation.column(FILE_COLUMN).is_none(), "the file column is internal");
+    let schema = target.relation.arrow_schema();
+    let aligned: Vec<RecordBatch> = written
+        .into_iter()
+        .map(|batch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()))
+        .collect::<Result<_, _>>()?;
+    let mut overlay = Overlay::default();
+    let name = overlay.add(Arc::new(MemTable::try_new(schema, vec![aligned])?));
+    let mut query = dialect::parse_query(&format!("SELECT 1 FROM {name}"))?;
+    if let ast::SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = items.to_vec();
+        for from in &mut select.from {
+            if let ast::TableFactor::Table { alias, .. } = &mut from.relation {
+                let name = ast::Ident::with_quote('"', target.alias.clone());
+                *alias = Some(ast::TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+            }
+        }
+    }
+    Planner::new(scope, &overlay).query(query, parameters)
+}

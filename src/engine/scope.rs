@@ -1,0 +1,49 @@
+//! What one statement sees, and as whom.
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::planner::ExprPlanner;
+
+use crate::buffer::DbVersion;
+use crate::engine::Engine;
+use crate::engine::functions::FunctionContext;
+use crate::engine::shim::operators::Operators;
+
+/// What one statement sees, and as whom: a pinned version of the database and what functions know of the session.
+#[derive(Clone)]
+pub struct Scope {
+    /// The pinned version.
+    pub version: Arc<DbVersion>,
+    /// What session functions (`current_user`, `now`) answer; holds the search path.
+    pub functions: Arc<FunctionContext>,
+    /// DataFusion's state for this statement; its `now()` stands still.
+    pub(in crate::engine) state: Arc<SessionState>,
+    /// What gives operators PostgreSQL's meaning, before DataFusion's own.
+    pub(in crate::engine) expr_planners: Arc<[Arc<dyn ExprPlanner>]>,
+}
+
+impl Engine {
+    /// The scope of a statement that starts now.
+    pub fn scope(&self, version: Arc<DbVersion>, functions: Arc<FunctionContext>) -> Scope {
+        let mut state = self.template().clone();
+        state.config_mut().options_mut().execution.time_zone = Some(functions.time_zone.name().to_owned());
+        state.mark_start_execution();
+        let ours: Arc<dyn ExprPlanner> = Arc::new(Operators::new(Arc::clone(&functions)));
+        let expr_planners = std::iter::once(ours).chain(state.expr_planners().iter().cloned()).collect();
+        Scope { version, functions, state: Arc::new(state), expr_planners }
+    }
+}
+
+impl Scope {
+    /// The schemas in which names without one are looked up.
+    pub fn search_path(&self) -> &[String] {
+        &self.functions.search_path
+    }
+
+    /// The same scope with another search path: a view's names mean what they meant where it was written.
+    pub(in crate::engine) fn with_search_path(&self, search_path: &[String]) -> Self {
+        let functions = FunctionContext { search_path: search_path.to_vec(), ..FunctionContext::clone(&self.functions) };
+        Self { functions: Arc::new(functions), ..self.clone() }
+    }
+}

@@ -1,0 +1,90 @@
+//! The table a statement writes to: found, locked, scanned with the name of the file each row is in.
+
+use std::sync::Arc;
+
+use datafusion::common::TableReference;
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::sqlparser::ast::{self, TableFactor};
+
+use crate::catalog::Found;
+use crate::catalog::definition::RelationDef;
+use crate::catalog::name::ObjectName;
+use crate::dialect;
+use crate::engine::{Engine, Scope};
+use crate::error::{Error, ErrorKind, Result};
+use crate::tables::{FileEntry, LakeScan, TableWriter};
+
+/// The column of a target's scan that says which file a row is in.
+pub(in crate::engine) const FILE_COLUMN: &str = "__file";
+
+/// The table a statement writes to, and the name that its expressions call it by.
+#[derive(Clone)]
+pub(in crate::engine) struct Target {
+    pub relation: Arc<RelationDef>,
+    pub alias: String,
+}
+
+impl Target {
+    /// Finds the table; views cannot be written.
+    pub(in crate::engine) fn find(scope: &Scope, name: &ObjectName, alias: Option<&ast::Ident>) -> Result<Self> {
+        let relation = match scope.version.catalog.find(name, scope.search_path()) {
+            Some(Found::Relation(relation)) => relation,
+            Some(Found::System(_)) => {
+                return Err(Error::new(ErrorKind::InsufficientPrivilege, format!("permission denied: \"{name}\" is a system catalog")));
+            }
+            None => return Err(scope.version.catalog.undefined(name, scope.search_path())),
+        };
+        if relation.table().is_none() {
+            return Err(Error::new(ErrorKind::WrongObjectType, format!("cannot change rows of view \"{}\"", relation.name))
+                .hint("Change the tables that the view reads."));
+        }
+        let alias = alias.map_or_else(|| relation.name.clone(), dialect::identifier);
+        Ok(Self { relation, alias })
+    }
+
+    /// Finds the table of an UPDATE, DELETE or MERGE.
+    pub(in crate::engine) fn of_factor(scope: &Scope, factor: &TableFactor) -> Result<Self> {
+        match factor {
+            TableFactor::Table { name, alias, args: None, version: None, .. } => {
+                Self::find(scope, &dialect::object_name(name)?, alias.as_ref().map(|alias| &alias.name))
+            }
+            other => Err(Error::new(ErrorKind::WrongObjectType, format!("cannot change rows of {other}"))),
+        }
+    }
+
+    /// The target's rows: its columns and [`FILE_COLUMN`]; only those in `files`, if given.
+    pub(in crate::engine) fn scan(&self, scope: &Scope, files: Option<Vec<Arc<FileEntry>>>) -> Result<LogicalPlan> {
+        let snapshot = Arc::clone(scope.version.snapshot(self.relation.oid)?);
+        let mut scan = LakeScan::new(snapshot).with_file_column(FILE_COLUMN);
+        if let Some(files) = files {
+            scan = scan.with_files(files);
+        }
+        let name = TableReference::bare(self.alias.clone());
+        Ok(LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(scan)), None)?.build()?)
+    }
+
+    /// The position of a column that an assignment names.
+    pub(in crate::engine) fn column_position(&self, name: &ast::ObjectName) -> Result<usize> {
+        let name = match name.0.last().and_then(|part| part.as_ident()) {
+            Some(identifier) => dialect::identifier(identifier),
+            None => return Err(Error::new(ErrorKind::SyntaxError, format!("\"{name}\" is not a column name"))),
+        };
+        let found = self.relation.columns.iter().position(|column| column.name == name);
+        found.ok_or_else(|| {
+            Error::new(
+                ErrorKind::UndefinedColumn,
+                format!("column \"{name}\" of relation \"{}\" does not exist", self.relation.name),
+            )
+        })
+    }
+}
+
+impl Engine {
+    /// Locks the target for writing, and gives the scope that sees the version it will be based on.
+    pub(in crate::engine) async fn lock(&self, scope: &Scope, target: &Target) -> Result<(TableWriter, Scope)> {
+        let writer = scope.version.table(target.relation.oid)?.lock().await?;
+        let version = scope.version.with_snapshot(target.relation.oid, Arc::clone(writer.snapshot()));
+        Ok((writer, Scope { version: Arc::new(version), ..scope.clone() }))
+    }
+}

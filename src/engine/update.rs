@@ -1,0 +1,276 @@
+//! UPDATE: files without matching rows stay; the others are written again with the matching rows changed.
+
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit, when};
+use datafusion::sql::sqlparser::ast::{self, AssignmentTarget};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::pg_type::PgType;
+use crate::dialect;
+use crate::engine::delete::own_columns;
+use crate::engine::plan::{Planner, parameters_of};
+use crate::engine::returning::Described;
+use crate::engine::rewrite::entries;
+use crate::engine::run::bound;
+use crate::engine::target::Target;
+use crate::engine::write::{Affected, Filling, MARK_HIT, MARK_KEPT, assigned, mark};
+use crate::engine::{Engine, Scope};
+use crate::error::{Error, ErrorKind, Result};
+use crate::tables::Operation;
+
+/// The column that is true where the row is changed.
+const HIT_COLUMN: &str = "__hit";
+
+/// An UPDATE, planned against its target.
+struct UpdatePlan {
+    predicate: Expr,
+    /// For each column of the table: its new value, where it has one.
+    values: Vec<Option<Filling>>,
+    /// The rows that change.
+    matching: LogicalPlan,
+}
+
+impl Engine {
+    /// The parameters and the RETURNING columns of an UPDATE.
+    pub async fn describe_update(
+        &self,
+        scope: &Scope,
+        update: &ast::Update,
+        parameters: &[Option<PgType>],
+    ) -> Result<Described> {
+        if let Some(merge) = joined(update)? {
+            return self.describe_merge(scope, &merge, parameters).await;
+        }
+        let target = Target::of_factor(scope, &update.table.relation)?;
+        let plan = self.update_plan(scope, &target, update, parameters).await?;
+        let changed = self.changed_rows(scope, &target, plan.matching.clone(), &plan.values, &lit(true))?;
+        let columns = match &update.returning {
+            Some(items) => Some(self.returning_columns(scope, &target, items)?),
+            None => None,
+        };
+        Ok(Described { parameters: parameters_of(&changed, parameters)?, columns })
+    }
+
+    /// Updates the matching rows.
+    pub async fn update(
+        &self,
+        scope: &Scope,
+        update: &ast::Update,
+        parameters: &[ScalarValue],
+        cancel: &CancellationToken,
+    ) -> Result<Affected> {
+        if let Some(merge) = joined(update)? {
+            return self.merge_returning(scope, &merge, update.returning.as_deref(), parameters, cancel).await;
+        }
+        let target = Target::of_factor(scope, &update.table.relation)?;
+        let (writer, scope) = self.lock(scope, &target).await?;
+        let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
+        let plan = self.update_plan(&scope, &target, update, &types).await?;
+        let touched = self.touched(&scope, bound(plan.matching, parameters)?, cancel).await?;
+        let rows: u64 = touched.values().sum();
+        let mut written = Vec::new();
+        if rows > 0 {
+            let scan = target.scan(&scope, Some(entries(&writer, touched.keys())?))?;
+            let rewritten = self.rewritten(&scope, &target, scan, &plan.predicate, &plan.values)?;
+            let keep = update.returning.is_some();
+            let marked = self.store_marked(&scope, &target, bound(rewritten, parameters)?, &writer, keep, cancel).await?;
+            written = marked.hits;
+            let operation =
+                Operation::new("UPDATE").with("predicate", update.selection.as_ref().map(ToString::to_string));
+            self.replace_files(&target, writer, operation, touched.into_keys().collect(), marked.files, cancel).await?;
+        }
+        let returned = match &update.returning {
+            Some(items) => Some(self.returning(&scope, &target, items, written, parameters, cancel).await?),
+            None => None,
+        };
+        Ok(Affected { rows, returned })
+    }
+
+    async fn update_plan(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        update: &ast::Update,
+        parameters: &[Option<PgType>],
+    ) -> Result<UpdatePlan> {
+        if update.limit.is_some() || !update.order_by.is_empty() {
+            return Err(Error::unsupported("UPDATE with ORDER BY or LIMIT is not supported"));
+        }
+        let mut update = update.clone();
+        let overlay = self.overlay(scope, &mut update.selection).await?;
+        let scan = target.scan(scope, None)?;
+        let planner = Planner::new(scope, &overlay);
+        let predicate = match update.selection {
+            Some(condition) => planner.expression(condition, scan.schema(), parameters)?,
+            None => lit(true),
+        };
+        let values = assignments(&planner, target, &update.assignments, &scan, parameters)?;
+        let matching = LogicalPlanBuilder::from(scan).filter(predicate.clone())?.build()?;
+        Ok(UpdatePlan { predicate, values, matching })
+    }
+
+    /// All rows of `scan`, those that match changed; behind the table's columns stands [`HIT_COLUMN`].
+    fn rewritten(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        scan: LogicalPlan,
+        predicate: &Expr,
+        values: &[Option<Filling>],
+    ) -> Result<LogicalPlan> {
+        if has_subquery(predicate) || values.iter().flatten().any(filling_has_subquery) {
+            // A subquery can be planned where it filters, not where it chooses between values.
+            let hits = LogicalPlanBuilder::from(scan.clone()).filter(predicate.clone())?.build()?;
+            let others = LogicalPlanBuilder::from(scan).filter(predicate.clone().is_not_true())?.build()?;
+            let changed = self.changed_rows(scope, target, hits, values, &lit(true))?;
+            let kept = self.stored_rows(scope, &target.relation, others, &own_columns(target), &[mark(lit(MARK_KEPT))])?;
+            return Ok(LogicalPlanBuilder::from(kept).union(changed)?.build()?);
+        }
+        self.changed_rows(scope, target, scan, values, &predicate.clone().is_true())
+    }
+
+    /// The rows of `plan`, changed where `hit` is true.
+    fn changed_rows(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        plan: LogicalPlan,
+        values: &[Option<Filling>],
+        hit: &Expr,
+    ) -> Result<LogicalPlan> {
+        let mut columns: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+        columns.push(hit.clone().alias(HIT_COLUMN));
+        let marked = LogicalPlanBuilder::from(plan).project(columns)?.build()?;
+        let hit = col(datafusion::common::Column::from_name(HIT_COLUMN));
+        let mut fillings = own_columns(target);
+        for ((filling, value), column) in fillings.iter_mut().zip(values).zip(&target.relation.columns) {
+            *filling = match (value, &*filling) {
+                (Some(Filling::Given(new)), Filling::Given(old)) => {
+                    let new = assigned(new.clone(), column, marked.schema())?;
+                    Filling::Given(when(hit.clone(), new).otherwise(old.clone())?)
+                }
+                (Some(Filling::Default), Filling::Given(old)) => {
+                    let new = self.default_value(scope, column)?;
+                    Filling::Given(when(hit.clone(), new).otherwise(old.clone())?)
+                }
+                (_, same) => same.clone(),
+            };
+        }
+        let marks = mark(when(hit, lit(MARK_HIT)).otherwise(lit(MARK_KEPT))?);
+        self.stored_rows(scope, &target.relation, marked, &fillings, &[marks])
+    }
+}
+
+/// The new values that SET gives, by the column's position.
+pub(in crate::engine) fn assignments(
+    planner: &Planner<'_>,
+    target: &Target,
+    given: &[ast::Assignment],
+    over: &LogicalPlan,
+    parameters: &[Option<PgType>],
+) -> Result<Vec<Option<Filling>>> {
+    let mut values = vec![None; target.relation.columns.len()];
+    for (name, value) in flattened(given)? {
+        let position = target.column_position(name)?;
+        let column = &target.relation.columns[position];
+        let is_default = is_default(&value);
+        if column.generated.is_some() && !is_default {
+            return Err(Error::new(ErrorKind::InvalidColumnDefinition, format!("column \"{}\" can only be updated to DEFAULT", column.name))
+                .detail(format!("Column \"{}\" is a generated column.", column.name)));
+        }
+        if values[position].is_some() {
+            return Err(Error::new(ErrorKind::SyntaxError, format!("multiple assignments to same column \"{}\"", column.name)));
+        }
+        values[position] = Some(match is_default {
+            true => Filling::Default,
+            false => {
+                let typed = with_parameter_type(parameters, &value, &column.pg_type);
+                Filling::Given(planner.expression(value, over.schema(), &typed)?)
+            }
+        });
+    }
+    Ok(values)
+}
+
+/// True for the word DEFAULT in place of a value.
+pub(in crate::engine) fn is_default(value: &ast::Expr) -> bool {
+    matches!(value, ast::Expr::Identifier(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("default"))
+}
+
+/// A bare `$n` has the type of the column it is assigned to, unless the client said otherwise.
+pub(in crate::engine) fn with_parameter_type(
+    parameters: &[Option<PgType>],
+    value: &ast::Expr,
+    pg_type: &PgType,
+) -> Vec<Option<PgType>> {
+    let mut types = parameters.to_vec();
+    if let ast::Expr::Value(value) = value
+        && let ast::Value::Placeholder(name) = &value.value
+        && let Some(number) = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok())
+        && number > 0
+    {
+        types.resize(types.len().max(number), None);
+        types[number - 1].get_or_insert_with(|| pg_type.clone());
+    }
+    types
+}
+
+/// `(a, b) = (1, 2)` as two assignments.
+fn flattened(given: &[ast::Assignment]) -> Result<Vec<(&ast::ObjectName, ast::Expr)>> {
+    let mut pairs = Vec::with_capacity(given.len());
+    for assignment in given {
+        match (&assignment.target, &assignment.value) {
+            (AssignmentTarget::ColumnName(name), value) => pairs.push((name, value.clone())),
+            (AssignmentTarget::Tuple(names), ast::Expr::Tuple(values)) if names.len() == values.len() => {
+                pairs.extend(names.iter().zip(values.iter().cloned()));
+            }
+            (AssignmentTarget::Tuple(names), ast::Expr::Tuple(values)) => {
+                let (names, values) = (names.len(), values.len());
+                return Err(Error::new(ErrorKind::SyntaxError, "number of columns does not match number of values")
+                    .detail(format!("{names} columns, {values} values.")));
+            }
+            (AssignmentTarget::Tuple(_), _) => {
+                return Err(Error::unsupported("assigning a row from a subquery is not supported")
+                    .hint("Assign each column from its own subquery, or use MERGE."));
+            }
+        }
+    }
+    Ok(pairs)
+}
+
+/// UPDATE ... FROM is the MERGE that updates what it matches.
+fn joined(update: &ast::Update) -> Result<Option<ast::Merge>> {
+    let (Some(ast::UpdateTableFromKind::AfterSet(from) | ast::UpdateTableFromKind::BeforeSet(from)), []) =
+        (&update.from, update.table.joins.as_slice())
+    else {
+        return Ok(None);
+    };
+    let condition = update.selection.clone().map_or_else(|| dialect::parse_expression("true"), Ok)?;
+    let template = "MERGE INTO t USING (SELECT 1) AS s ON true WHEN MATCHED THEN UPDATE SET c = 1";
+    let mut merge = dialect::parse_merge(template)?;
+    merge.table = update.table.relation.clone();
+    merge.source = match from.as_slice() {
+        [single] if single.joins.is_empty() => single.relation.clone(),
+        _ => {
+            return Err(Error::unsupported("UPDATE with several tables in FROM is not supported")
+                .hint("Join them in a subquery: FROM (SELECT ... FROM a JOIN b ...) AS s."));
+        }
+    };
+    merge.on = Box::new(condition);
+    if let Some(ast::MergeAction::Update(action)) = merge.clauses.first_mut().map(|clause| &mut clause.action) {
+        action.assignments = update.assignments.clone();
+    }
+    Ok(Some(merge))
+}
+
+fn filling_has_subquery(filling: &Filling) -> bool {
+    matches!(filling, Filling::Given(value) if has_subquery(value))
+}
+
+/// True where an expression holds a subquery of any kind.
+pub(in crate::engine) fn has_subquery(expression: &Expr) -> bool {
+    let is_subquery =
+        |part: &Expr| Ok(matches!(part, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)));
+    expression.exists(is_subquery).unwrap_or(true)
+}

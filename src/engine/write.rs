@@ -1,0 +1,272 @@
+//! The one way rows get into a table: cast, defaults, generated columns, checks, files, commit.
+//!
+//! INSERT, COPY, CREATE TABLE AS, UPDATE and MERGE all come through [`Engine::stored_rows`] (a plan with exactly the
+//! table's columns) and [`Engine::store`] (files). Invariant: no batch reaches a file unchecked.
+
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::{Int8Type, SchemaRef};
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, cast, col, lit};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::StreamExt;
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::definition::{ColumnDef, RelationDef};
+use crate::catalog::name::Oid;
+use crate::dialect;
+use crate::engine::overlay::Overlay;
+use crate::engine::plan::Planner;
+use crate::engine::target::Target;
+use crate::engine::write::checks::RowChecks;
+use crate::engine::{Engine, Scope};
+use crate::error::{Error, ErrorKind, Result};
+use crate::tables;
+use crate::tables::{Change, FileEntry, TableWriter, WriteOptions};
+
+mod checks;
+
+/// What a statement that writes did.
+pub struct Affected {
+    /// Rows inserted, updated or deleted.
+    pub rows: u64,
+    /// The rows of RETURNING, if the statement had one.
+    pub returned: Option<crate::engine::returning::Returned>,
+}
+
+/// Where a value of a new row comes from.
+#[derive(Clone)]
+pub(in crate::engine) enum Filling {
+    /// The expression, cast to the column's type.
+    Given(Expr),
+    /// The column's default, or NULL.
+    Default,
+}
+
+impl Engine {
+    /// A plan with exactly the table's columns: what is given is cast, what is not takes its default, generated
+    /// columns are computed from the others. `extra` columns of the source are kept behind them.
+    pub(in crate::engine) fn stored_rows(
+        &self,
+        scope: &Scope,
+        relation: &RelationDef,
+        source: LogicalPlan,
+        fillings: &[Filling],
+        extra: &[Expr],
+    ) -> Result<LogicalPlan> {
+        let mut values = Vec::with_capacity(relation.columns.len() + extra.len());
+        for (column, filling) in relation.columns.iter().zip(fillings) {
+            values.push(self.filled(scope, column, filling, source.schema())?.alias(column.name.clone()));
+        }
+        values.extend_from_slice(extra);
+        let plan = LogicalPlanBuilder::from(source).project(values)?.build()?;
+        if relation.columns.iter().all(|column| column.generated.is_none()) {
+            return Ok(plan);
+        }
+        self.with_generated(scope, relation, plan)
+    }
+
+    fn filled(&self, scope: &Scope, column: &ColumnDef, filling: &Filling, schema: &DFSchema) -> Result<Expr> {
+        let target = column.pg_type.arrow();
+        match filling {
+            Filling::Given(value) => assigned(value.clone(), column, schema),
+            Filling::Default if column.generated.is_some() => Ok(cast(lit(ScalarValue::Null), target)),
+            Filling::Default => self.default_value(scope, column),
+        }
+    }
+
+    /// The value of a column that a statement leaves out.
+    pub(in crate::engine) fn default_value(&self, scope: &Scope, column: &ColumnDef) -> Result<Expr> {
+        let value = match &column.default {
+            None => lit(ScalarValue::Null),
+            Some(text) => column_expression(scope, text, &DFSchema::empty())?,
+        };
+        Ok(cast(value, column.pg_type.arrow()))
+    }
+
+    fn with_generated(&self, scope: &Scope, relation: &RelationDef, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let schema = Arc::clone(plan.schema());
+        let mut values = Vec::with_capacity(schema.fields().len());
+        for (position, field) in schema.fields().iter().enumerate() {
+            let generated = relation.columns.get(position).and_then(|column| column.generated.as_deref());
+            values.push(match generated {
+                Some(text) => cast(column_expression(scope, text, &schema)?, field.data_type().clone())
+                    .alias(field.name().clone()),
+                None => col(datafusion::common::Column::from_name(field.name())),
+            });
+        }
+        Ok(LogicalPlanBuilder::from(plan).project(values)?.build()?)
+    }
+
+    /// Writes the rows of `plan` (from [`Engine::stored_rows`]) to files that nobody sees yet.
+    pub(in crate::engine) async fn store(
+        &self,
+        scope: &Scope,
+        relation: &RelationDef,
+        plan: LogicalPlan,
+        writer: &TableWriter,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<FileEntry>> {
+        let plan = clustered(relation, plan)?;
+        let stream = self.run_plan(scope, &plan, cancel).await?;
+        let checked = self.checked(scope, relation, stream)?;
+        self.store_checked(writer, checked).await
+    }
+
+    /// As [`Engine::store`], for rows that carry a [`mark`] behind the table's columns: rows marked as gone are not
+    /// stored, those marked as hits are given back, if they are to be kept.
+    pub(in crate::engine) async fn store_marked(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        plan: LogicalPlan,
+        writer: &TableWriter,
+        keep_hits: bool,
+        cancel: &CancellationToken,
+    ) -> Result<Marked> {
+        let plan = clustered(&target.relation, plan)?;
+        let stream = self.run_plan(scope, &plan, cancel).await?;
+        let checked = self.checked(scope, &target.relation, stream)?;
+        let seen = Arc::new(Mutex::new(Seen { keep_hits, ..Seen::default() }));
+        let schema = target.relation.arrow_schema();
+        let (stored, watched) = (Arc::clone(&schema), Arc::clone(&seen));
+        let rows = checked.map(move |batch| Ok(watched.lock().unmark(&batch?, &stored)?));
+        let files = self.store_checked(writer, Box::pin(RecordBatchStreamAdapter::new(schema, rows))).await?;
+        let seen = std::mem::take(&mut *seen.lock());
+        Ok(Marked { files, hits: seen.hits, rows_seen: seen.rows })
+    }
+
+    pub(in crate::engine) async fn store_checked(
+        &self,
+        writer: &TableWriter,
+        stream: SendableRecordBatchStream,
+    ) -> Result<Vec<FileEntry>> {
+        writer.write(stream, &self.write_options()).await
+    }
+
+    pub(in crate::engine) fn write_options(&self) -> WriteOptions {
+        WriteOptions { target_file_bytes: self.config().target_file_bytes, ..WriteOptions::default() }
+    }
+
+    /// The stream with every batch brought to the table's exact types and checked. Columns behind the table's stay.
+    pub(in crate::engine) fn checked(
+        &self,
+        scope: &Scope,
+        relation: &RelationDef,
+        stream: SendableRecordBatchStream,
+    ) -> Result<SendableRecordBatchStream> {
+        let checks = Arc::new(RowChecks::new(scope, relation)?);
+        let schema = checks.schema_for(&stream.schema());
+        let checked = stream.map(move |batch| Ok(checks.apply(batch?)?));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, checked)))
+    }
+
+    /// Commits and publishes. Once begun it is finished, also when the client has gone.
+    pub(in crate::engine) async fn commit(
+        &self,
+        oid: Oid,
+        mut writer: TableWriter,
+        change: Change,
+        cancel: &CancellationToken,
+    ) -> Result<Arc<tables::Snapshot>> {
+        if cancel.is_cancelled() {
+            writer.discard(&change.added).await;
+            return Err(crate::engine::run::canceled());
+        }
+        let buffer = Arc::clone(self.buffer());
+        let finished = tokio::spawn(async move {
+            let snapshot = writer.commit(change).await?;
+            buffer.publish(oid, Arc::clone(&snapshot));
+            Ok(snapshot)
+        });
+        finished.await.map_err(|error| {
+            Error::new(ErrorKind::StatementCompletionUnknown, format!("the commit ended unexpectedly: {error}"))
+        })?
+    }
+}
+
+/// `value` as an assignment to `column`: 42804 where no cast exists.
+pub(in crate::engine) fn assigned(value: Expr, column: &ColumnDef, schema: &DFSchema) -> Result<Expr> {
+    use datafusion::logical_expr::ExprSchemable;
+    let (from, to) = (value.get_type(schema)?, column.pg_type.arrow());
+    if from == to {
+        return Ok(value);
+    }
+    if !arrow::compute::can_cast_types(&from, &to) {
+        let given = crate::catalog::pg_type::PgType::of_arrow(&from);
+        return Err(Error::new(
+            ErrorKind::DatatypeMismatch,
+            format!("column \"{}\" is of type {} but expression is of type {given}", column.name, column.pg_type),
+        )
+        .hint("You will need to rewrite or cast the expression."));
+    }
+    Ok(cast(value, to))
+}
+
+/// The expression that a definition's text stands for, over the columns of `schema`.
+pub(in crate::engine) fn column_expression(scope: &Scope, text: &str, schema: &DFSchema) -> Result<Expr> {
+    let overlay = Overlay::default();
+    Planner::new(scope, &overlay).expression(dialect::parse_expression(text)?, schema, &[])
+}
+
+/// The plan sorted by the clustering columns, so that files cover narrow ranges of them.
+fn clustered(relation: &RelationDef, plan: LogicalPlan) -> Result<LogicalPlan> {
+    let Some(table) = relation.table().filter(|table| !table.clustered_by.is_empty()) else { return Ok(plan) };
+    let keys: Vec<SortExpr> = table
+        .clustered_by
+        .iter()
+        .map(|name| col(datafusion::common::Column::from_name(name)).sort(true, false))
+        .collect();
+    Ok(LogicalPlanBuilder::from(plan).sort(keys)?.build()?)
+}
+
+/// The mark of a row that stays as it is.
+pub(in crate::engine) const MARK_KEPT: i8 = 0;
+/// The mark of a row that the statement has made or changed.
+pub(in crate::engine) const MARK_HIT: i8 = 1;
+/// The mark of a row that the statement deletes.
+pub(in crate::engine) const MARK_GONE: i8 = 2;
+
+/// The expression under the name of the mark's column.
+pub(in crate::engine) fn mark(value: Expr) -> Expr {
+    value.alias("__mark")
+}
+
+/// What [`Engine::store_marked`] gives.
+pub(in crate::engine) struct Marked {
+    pub files: Vec<FileEntry>,
+    /// The rows marked as hits, if they were to be kept.
+    pub hits: Vec<RecordBatch>,
+    /// Rows that went by, the gone ones included.
+    pub rows_seen: u64,
+}
+
+#[derive(Default)]
+struct Seen {
+    keep_hits: bool,
+    hits: Vec<RecordBatch>,
+    rows: u64,
+}
+
+impl Seen {
+    /// Takes the mark off a batch.
+    fn unmark(&mut self, batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+        let width = schema.fields().len();
+        let rows = RecordBatch::try_new(Arc::clone(schema), batch.columns()[..width].to_vec())?;
+        let marks = batch.column(width).as_primitive::<Int8Type>();
+        self.rows += rows.num_rows() as u64;
+        if self.keep_hits {
+            let hits = BooleanArray::from_unary(marks, |mark| mark == MARK_HIT);
+            self.hits.push(filter_record_batch(&rows, &hits)?);
+        }
+        if marks.values().contains(&MARK_GONE) {
+            let stored = BooleanArray::from_unary(marks, |mark| mark != MARK_GONE);
+            return Ok(filter_record_batch(&rows, &stored)?);
+        }
+        Ok(rows)
+    }
+}
