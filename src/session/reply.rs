@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
-use crate::catalog::name::Oid;
-use crate::catalog::pg_type::PgType;
-use crate::error::{Error, Result};
+pub use crate::engine::column::Column;
+use crate::error::{Error, ErrorKind, Result};
 
 /// The answer to one statement.
 pub enum Reply {
@@ -63,19 +64,6 @@ impl RowsTag {
             Self::Show => "SHOW".to_owned(),
         })
     }
-}
-
-/// A column of a result, as clients see it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Column {
-    /// The name shown; not necessarily unique.
-    pub name: String,
-    /// Its SQL type.
-    pub pg_type: PgType,
-    /// The relation it comes from unchanged, if it does.
-    pub relation: Option<Oid>,
-    /// The column's number in that relation, or 0.
-    pub number: i16,
 }
 
 /// A result that is produced while it is read. Dropping it cancels the statement.
@@ -162,16 +150,60 @@ pub struct CopyOut {
 
 /// A running `COPY ... FROM STDIN`: the wire decodes bytes into batches of these columns and sends them here.
 pub struct CopyIn {
-    /// The name of the table, for messages.
+    /// The table's name, for the context of errors.
     pub relation: String,
     /// The columns the data has, in order.
     pub columns: Arc<[Column]>,
     /// How the data is written.
     pub options: CopyOptions,
-    /// Batches whose columns have the Arrow types of `columns`; bounded, so that a slow table slows the client.
-    pub sender: tokio::sync::mpsc::Sender<Result<RecordBatch>>,
-    /// Gives the tag once the sender was dropped and the rows are stored.
+    /// Takes batches whose columns have the Arrow types of `columns`.
+    pub sender: CopySender,
+    /// Gives the tag once the sender was finished and the rows are stored.
     pub done: futures::future::BoxFuture<'static, Result<Tag>>,
+}
+
+/// The way of COPY's rows to the table; bounded, so that a slow table slows the client. Dropping it without
+/// [`CopySender::finish`] fails the statement: rows of a client that has gone are not stored.
+pub struct CopySender(tokio::sync::mpsc::Sender<Option<Result<RecordBatch>>>);
+
+/// Batches that wait for the table; beyond, the sender waits.
+const COPY_BATCHES_WAITING_MAX: usize = 4;
+
+impl CopySender {
+    /// A sender and the stream of what it is given.
+    pub(crate) fn channel(schema: SchemaRef) -> (Self, SendableRecordBatchStream) {
+        let (sender, receiver) = tokio::sync::mpsc::channel(COPY_BATCHES_WAITING_MAX);
+        let batches = futures::stream::unfold(Some(receiver), |receiver| async move {
+            let mut receiver = receiver?;
+            match receiver.recv().await {
+                Some(Some(Ok(batch))) => Some((Ok(batch), Some(receiver))),
+                Some(Some(Err(error))) => Some((Err(DataFusionError::from(error)), None)),
+                Some(None) => None,
+                None => {
+                    let error = Error::new(ErrorKind::QueryCanceled, "COPY from stdin failed: the data has no end");
+                    Some((Err(error.into()), None))
+                }
+            }
+        });
+        (Self(sender), Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+    }
+
+    /// Hands a batch over; false when the statement has ended and wants no more.
+    pub async fn send(&self, batch: RecordBatch) -> bool {
+        self.0.send(Some(Ok(batch))).await.is_ok()
+    }
+
+    /// Fails the statement.
+    pub async fn fail(self, error: Error) {
+        // A statement that has ended already has failed for a reason of its own.
+        let _: Result<(), _> = self.0.send(Some(Err(error))).await;
+    }
+
+    /// All rows have been handed over.
+    pub async fn finish(self) {
+        // As above.
+        let _: Result<(), _> = self.0.send(None).await;
+    }
 }
 
 /// Severity of a [`Notice`].

@@ -1,0 +1,187 @@
+//! What all sessions share: the engine, the versions, the settings, and the list of who is connected.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+use url::Url;
+
+use crate::buffer::Buffer;
+use crate::clock::Clock;
+use crate::config::{Config, SessionSettings};
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::session::cancel::{CancelReason, Canceller};
+
+/// How often a closing server looks whether statements still run.
+const DRAIN_POLL: Duration = Duration::from_millis(20);
+
+/// Who a session is for, after the wire has made sure of it.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The role.
+    pub user: String,
+    /// The wire it came over: `embedded`, `postgres`, ...
+    pub wire: &'static str,
+    /// The client's address, when it came over the network.
+    pub address: Option<String>,
+    /// Settings that the client asked for at its start.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Login {
+    /// A program that embeds the database is the first role.
+    pub fn embedded() -> Self {
+        Self { user: "headwater".to_owned(), wire: "embedded", address: None, settings: BTreeMap::new() }
+    }
+}
+
+/// What all sessions share.
+pub struct Server {
+    engine: Arc<Engine>,
+    buffer: Arc<Buffer>,
+    config: Config,
+    tables_url: Url,
+    sessions: Sessions,
+    started_at: DateTime<Utc>,
+}
+
+impl Server {
+    pub(crate) fn new(engine: Engine, buffer: Arc<Buffer>, config: Config, tables_url: Url) -> Self {
+        let started_at = buffer.clock().now();
+        let sessions = Sessions { sessions_max: config.connections_max, ..Sessions::default() };
+        Self { engine: Arc::new(engine), buffer, config, tables_url, sessions, started_at }
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    pub(crate) fn buffer(&self) -> &Arc<Buffer> {
+        &self.buffer
+    }
+
+    /// The settings the database was opened with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Where tables without a LOCATION go; ends with a slash.
+    pub(crate) fn tables_url(&self) -> &Url {
+        &self.tables_url
+    }
+
+    /// Who is connected.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The source of time.
+    pub fn clock(&self) -> &Clock {
+        self.buffer.clock()
+    }
+
+    pub(crate) fn started_at(&self) -> DateTime<Utc> {
+        self.started_at
+    }
+
+    /// A role's SCRAM verifier; the outer `None` when there is no such role that may log in.
+    pub fn verifier(&self, user: &str) -> Option<Option<String>> {
+        let role = self.buffer.current().catalog.role(user)?;
+        role.login.then(|| role.verifier.clone())
+    }
+
+    /// The settings a session starts with: the server's, then the role's, then the client's.
+    pub(crate) fn initial_settings(&self, login: &Login) -> Result<SessionSettings> {
+        let role = self.buffer.current().catalog.role(&login.user).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidAuthorization, format!("role \"{}\" does not exist", login.user))
+        })?;
+        let mut settings = SessionSettings::new(&self.config);
+        for (name, value) in role.settings.iter().chain(&login.settings) {
+            settings.set_default(name, value)?;
+        }
+        Ok(settings)
+    }
+}
+
+/// The open sessions, by the number that CancelRequest names.
+#[derive(Default)]
+pub struct Sessions {
+    open: Mutex<BTreeMap<i32, Connected>>,
+    next: AtomicI32,
+    sessions_max: usize,
+}
+
+#[derive(Clone)]
+struct Connected {
+    login: Login,
+    canceller: Canceller,
+}
+
+impl Sessions {
+    pub(crate) fn register(&self, login: &Login, canceller: &Canceller) -> Result<i32> {
+        let mut open = self.open.lock();
+        if open.len() >= self.sessions_max {
+            return Err(Error::new(ErrorKind::TooManyConnections, "sorry, too many clients already")
+                .detail(format!("connections_max is {}.", self.sessions_max)));
+        }
+        // Numbers wrap around after two thousand million sessions; those still open are skipped.
+        let pid = std::iter::repeat_with(|| self.next.fetch_add(1, Ordering::SeqCst) & i32::MAX)
+            .map(|number| number.max(1))
+            .find(|number| !open.contains_key(number))
+            .expect("the iterator does not end");
+        open.insert(pid, Connected { login: login.clone(), canceller: canceller.clone() });
+        Ok(pid)
+    }
+
+    pub(crate) fn forget(&self, pid: i32) {
+        self.open.lock().remove(&pid);
+    }
+
+    /// How many sessions are open.
+    pub fn len(&self) -> usize {
+        self.open.lock().len()
+    }
+
+    /// True when nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Ends the statement that the session runs; false when there is no such session.
+    pub fn cancel(&self, pid: i32) -> bool {
+        let found = self.open.lock().get(&pid).cloned();
+        if let Some(session) = &found {
+            session.canceller.cancel();
+        }
+        found.is_some()
+    }
+
+    /// Number, user, wire and address of each session.
+    pub fn list(&self) -> Vec<(i32, Login)> {
+        self.open.lock().iter().map(|(pid, session)| (*pid, session.login.clone())).collect()
+    }
+
+    /// Waits until no statement runs; those that still run at the deadline are cancelled.
+    pub(crate) async fn drain(&self, clock: &Clock, deadline: Duration) {
+        let until = clock.now() + deadline;
+        while self.any_running() && clock.now() < until {
+            clock.sleep(DRAIN_POLL).await;
+        }
+        let cancellers: Vec<Canceller> = self.open.lock().values().map(|session| session.canceller.clone()).collect();
+        for canceller in cancellers {
+            canceller.cancel_for(CancelReason::Shutdown);
+        }
+        let until = clock.now() + deadline;
+        while self.any_running() && clock.now() < until {
+            clock.sleep(DRAIN_POLL).await;
+        }
+    }
+
+    fn any_running(&self) -> bool {
+        self.open.lock().values().any(|session| session.canceller.is_running())
+    }
+}

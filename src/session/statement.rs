@@ -1,0 +1,172 @@
+//! Preparing a statement and running it: the frame around [`execute`](crate::session::execute).
+//!
+//! The frame sees to what holds for every statement: the failed transaction, the timeout, cancellation, errors, and
+//! that the statement counts as running until its last row has been read.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use futures::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::buffer::DbVersion;
+use crate::catalog::pg_type::PgType;
+use crate::dialect::{Parsed, Statement};
+use crate::engine::Planned;
+use crate::error::{Error, ErrorKind, Result};
+use crate::session::cancel::{CancelReason, Canceller};
+use crate::session::reply::{Column, Reply, TransactionStatus};
+use crate::session::{Session, execute};
+
+/// A statement whose parameters and columns are known.
+pub struct Prepared {
+    pub(crate) parsed: Parsed,
+    /// The types of `$1`, `$2`, ...
+    pub parameters: Vec<PgType>,
+    /// The columns of its rows; `None` when it gives none.
+    pub columns: Option<Arc<[Column]>>,
+    /// The plan, and the version of the database it was made for.
+    pub(crate) planned: Option<(Arc<DbVersion>, Planned)>,
+}
+
+impl Session {
+    /// Finds a statement's parameters and columns. `types` are those that the client has given.
+    pub async fn prepare(&self, parsed: &Parsed, types: &[Option<PgType>]) -> Result<Prepared> {
+        self.refuse_when_failed(&parsed.statement)?;
+        let described = self.describe(parsed, types).await;
+        described.map_err(|error| self.failed(error.offset_by(parsed.offset)))
+    }
+
+    /// Runs a prepared statement with values for its parameters.
+    pub async fn execute(&self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Reply> {
+        self.refuse_when_failed(&prepared.parsed.statement)?;
+        if parameters.len() != prepared.parameters.len() {
+            return Err(self.failed(Error::new(
+                ErrorKind::ProtocolViolation,
+                format!("{} parameters were given, the statement needs {}", parameters.len(), prepared.parameters.len()),
+            )));
+        }
+        let token = self.canceller.begin();
+        let running = Running { canceller: self.canceller.clone(), token: token.clone(), timer: self.start_timer() };
+        let outcome = execute::run(self, prepared, parameters, &token).await;
+        match outcome {
+            Ok(reply) => Ok(running.around(reply)),
+            Err(error) => {
+                Err(self.failed(self.canceller.explain(error).offset_by(prepared.parsed.offset)))
+            }
+        }
+    }
+
+    /// In a failed transaction only its end is accepted.
+    fn refuse_when_failed(&self, statement: &Statement) -> Result<()> {
+        if self.transaction_status() != TransactionStatus::Failed || statement.ends_transaction() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::InFailedTransaction,
+            "current transaction is aborted, commands ignored until end of transaction block",
+        ))
+    }
+
+    /// Notes that a statement failed. The wires call it for errors while rows are read.
+    pub fn failed(&self, error: Error) -> Error {
+        self.transaction.lock().fail();
+        self.canceller.explain(error)
+    }
+
+    /// Cancels the statement when `statement_timeout` has passed.
+    fn start_timer(&self) -> Option<tokio::task::JoinHandle<()>> {
+        let limit_ms = self.settings.lock().statement_timeout_ms();
+        if limit_ms == 0 {
+            return None;
+        }
+        let (canceller, pause) = (self.canceller.clone(), self.server.clock().sleep(Duration::from_millis(limit_ms)));
+        Some(tokio::spawn(async move {
+            pause.await;
+            canceller.cancel_for(CancelReason::Timeout);
+        }))
+    }
+}
+
+/// Held while a statement runs; dropping it ends the statement.
+struct Running {
+    canceller: Canceller,
+    token: CancellationToken,
+    timer: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Running {
+    /// The reply, with the statement counted as running until its last row was read.
+    fn around(self, reply: Reply) -> Reply {
+        match reply {
+            Reply::Rows(mut rows) => {
+                rows.stream = Box::pin(Guarded { inner: rows.stream, running: Some(self) });
+                Reply::Rows(rows)
+            }
+            Reply::CopyOut(mut copy) => {
+                copy.rows.stream = Box::pin(Guarded { inner: copy.rows.stream, running: Some(self) });
+                Reply::CopyOut(copy)
+            }
+            Reply::CopyIn(mut copy) => {
+                let done = std::mem::replace(&mut copy.done, Box::pin(futures::future::pending()));
+                copy.done = Box::pin(async move {
+                    let tag = done.await.map_err(|error| self.canceller.explain(error));
+                    drop(self);
+                    tag
+                });
+                Reply::CopyIn(copy)
+            }
+            ended @ (Reply::Done(_) | Reply::Empty) => ended,
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(timer) = &self.timer {
+            timer.abort();
+        }
+        self.canceller.end();
+        self.token.cancel();
+    }
+}
+
+/// Rows of a running statement.
+struct Guarded {
+    inner: SendableRecordBatchStream,
+    running: Option<Running>,
+}
+
+impl Stream for Guarded {
+    type Item = Result<RecordBatch, DataFusionError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.inner.poll_next_unpin(context);
+        match next {
+            Poll::Ready(None) => {
+                self.running = None;
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let canceller = self.running.as_ref().map(|running| running.canceller.clone());
+                self.running = None;
+                let error = Error::from(error);
+                let error = canceller.map_or(error.clone(), |canceller| canceller.explain(error));
+                Poll::Ready(Some(Err(error.into())))
+            }
+            other => other,
+        }
+    }
+}
+
+impl RecordBatchStream for Guarded {
+    fn schema(&self) -> SchemaRef {
+        self.inner.schema()
+    }
+}
