@@ -1,1 +1,156 @@
-//! Database: opens the floors bottom-up, owns background tasks, closes top-down.
+//! Database: opens the floors bottom-up, hands out sessions, closes top-down.
+//!
+//! One process owns a database folder at a time (`<folder>/lock`). Closing waits for running statements, up to a
+//! deadline, then cancels them. Invariant: what a statement acknowledged is durable before the answer leaves.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::buffer::Buffer;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::engine::{Engine, EngineConfig};
+use crate::error::{Error, ErrorKind, Result};
+use crate::session::{Login, Server, Session, Sessions};
+use crate::tables::Stores;
+
+mod check;
+
+pub use check::Report;
+
+/// An open database: a folder or a bucket, and everything that runs over it.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use headwater::{Config, Database, Reply};
+///
+/// let folder = tempfile::tempdir().unwrap();
+/// let database = Database::open(Config::in_folder(folder.path())).await?;
+/// let session = database.session()?;
+/// session.sql("CREATE TABLE visits (path text, at timestamptz DEFAULT now())").await?;
+/// session.sql("INSERT INTO visits (path) VALUES ('/'), ('/docs'), ('/')").await?;
+/// let Reply::Rows(rows) = session.sql("SELECT path, count(*) FROM visits GROUP BY path ORDER BY path").await? else {
+///     unreachable!("a SELECT gives rows")
+/// };
+/// let batches = rows.collect().await?;
+/// assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), 2);
+/// database.close().await?;
+/// # Ok::<(), headwater::Error>(()) }).unwrap();
+/// ```
+pub struct Database {
+    server: Arc<Server>,
+    config: Config,
+    /// Held as long as the database is open: a second process is refused.
+    _lock: File,
+}
+
+impl Database {
+    /// Opens a database; its folder is made if there is none.
+    pub async fn open(config: Config) -> Result<Arc<Self>> {
+        Self::open_with(config, Clock::Real).await
+    }
+
+    /// As [`Database::open`], with time passed in.
+    pub async fn open_with(config: Config, clock: Clock) -> Result<Arc<Self>> {
+        let folder = config.folder.clone();
+        make_private_folder(&folder)?;
+        let lock = lock_folder(&folder)?;
+        let catalog = Catalog::open(&folder.join("catalog.sqlite"))?;
+        let stores = Arc::new(Stores::new(config.store_options.clone())?);
+        let buffer = Arc::new(Buffer::open(catalog, Arc::clone(&stores), clock).await);
+        let engine = Engine::new(engine_config(&config, &folder), Arc::clone(&buffer))?;
+        let tables_url = tables_url(&config, &folder)?;
+        let server = Arc::new(Server::new(engine, buffer, config.clone(), tables_url));
+        Ok(Arc::new(Self { server, config, _lock: lock }))
+    }
+
+    /// A session of the first role, for programs that embed the database.
+    pub fn session(&self) -> Result<Session> {
+        Session::open(&self.server, Login::embedded())
+    }
+
+    /// A session for a client that has proved who it is.
+    pub fn session_for(&self, login: Login) -> Result<Session> {
+        Session::open(&self.server, login)
+    }
+
+    /// The open sessions.
+    pub fn sessions(&self) -> &Sessions {
+        self.server.sessions()
+    }
+
+    /// The settings the database was opened with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What all sessions share.
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// Waits for running statements until `shutdown_deadline_ms`, then cancels them.
+    pub async fn close(&self) -> Result<()> {
+        let deadline = Duration::from_millis(self.config.shutdown_deadline_ms);
+        self.server.sessions().drain(self.server.clock(), deadline).await;
+        Ok(())
+    }
+
+    /// Looks at every part of a database folder that no server has open.
+    pub async fn check(config: Config) -> Result<Report> {
+        let folder = config.folder.clone();
+        let _lock = lock_folder(&folder)?;
+        check::run(&config, &folder).await
+    }
+}
+
+fn engine_config(config: &Config, folder: &Path) -> EngineConfig {
+    EngineConfig {
+        memory_bytes_max: config.memory_bytes_max,
+        spill_folder: config.spill_folder.clone().unwrap_or_else(|| folder.join("spill")),
+        spill_bytes_max: config.spill_bytes_max,
+        target_partitions: config.target_partitions,
+        target_file_bytes: config.target_file_bytes,
+        file_locations: config.file_locations.clone(),
+    }
+}
+
+/// Where tables without a LOCATION go: the bucket, or the folder's `tables`.
+fn tables_url(config: &Config, folder: &Path) -> Result<Url> {
+    match &config.tables_url {
+        Some(url) => Ok(url.clone()),
+        None => {
+            let folder = folder.join("tables");
+            make_private_folder(&folder)?;
+            let absolute = std::fs::canonicalize(&folder)?;
+            Url::from_directory_path(&absolute).map_err(|()| Error::internal(format!("{} is no path", absolute.display())))
+        }
+    }
+}
+
+/// Makes a folder that only its owner can enter.
+fn make_private_folder(folder: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
+        Error::from(error).within(format!("the folder {} cannot be made", folder.display()))
+    })
+}
+
+fn lock_folder(folder: &Path) -> Result<File> {
+    let path: PathBuf = folder.join("lock");
+    let file = File::options().create(true).write(true).truncate(false).open(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::new(ErrorKind::ObjectInUse, format!("the database folder {} is in use", folder.display()))
+                .detail(format!("Another process holds the lock {}.", path.display()))
+                .hint("Stop the other server, or give another folder with --data."))
+        }
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}

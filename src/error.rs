@@ -72,6 +72,13 @@ impl Error {
         self
     }
 
+    /// Moves the place by the characters that stand before the statement in its message.
+    #[must_use]
+    pub fn offset_by(mut self, characters: usize) -> Self {
+        self.0.position = self.0.position.map(|position| position + characters);
+        self
+    }
+
     /// Puts `context: ` before the message, for a caller that knows the object's name.
     #[must_use]
     pub fn within(mut self, context: impl fmt::Display) -> Self {

@@ -199,3 +199,21 @@ impl fmt::Display for PgType {
         names::write_type_name(self, f)
     }
 }
+
+/// A JSON value as PostgreSQL prints `jsonb`: keys by length then bytes, a blank after `:` and `,`.
+pub fn jsonb_text(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    match value {
+        Value::Object(fields) => {
+            let mut sorted: Vec<_> = fields.iter().collect();
+            sorted.sort_by(|(one, _), (other, _)| one.len().cmp(&other.len()).then_with(|| one.cmp(other)));
+            let parts: Vec<String> =
+                sorted.into_iter().map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), jsonb_text(value))).collect();
+            format!("{{{}}}", parts.join(", "))
+        }
+        Value::Array(elements) => {
+            format!("[{}]", elements.iter().map(jsonb_text).collect::<Vec<_>>().join(", "))
+        }
+        plain => plain.to_string(),
+    }
+}
