@@ -19,7 +19,7 @@ use crate::tables::file_set::{DeletionVector, FileEntry};
 mod z85;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::tables) mod tests;
 
 /// First word of a bitmap in the portable format of 64-bit roaring bitmaps; the only one the protocol's writers use.
 const MAGIC: u32 = 1_681_511_377;

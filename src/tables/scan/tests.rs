@@ -1,1 +1,9 @@
+//! Scans against the truth: the same rows in memory.
 
+mod fixture;
+mod order;
+mod planning;
+mod pruning;
+mod statistics;
+mod vectors;
+mod wire;
