@@ -80,8 +80,8 @@ async fn all_kinds_are_read() {
     let table = tempfile::tempdir().unwrap();
     for kind in [Kind::Inline, Kind::Relative, Kind::Absolute] {
         let vector = write_vector(table.path(), kind, [0, 1, 5, 6, 7, 9].into_iter());
-        let expected =
-            [(2, true), (3, false), (3, true), (1, false), (1, true)].map(|(rows, skip)| RowSelector { row_count: rows, skip });
+        let expected = [(2, true), (3, false), (3, true), (1, false), (1, true)]
+            .map(|(rows, skip)| RowSelector { row_count: rows, skip });
         assert_eq!(selected(table.path(), &file(10, vector.clone())).await.unwrap(), expected, "{kind:?}");
         let beyond = selected(table.path(), &file(9, vector)).await.unwrap_err();
         assert!(beyond.message().contains("beyond"), "{beyond}");

@@ -28,8 +28,17 @@ fn every_type_survives_the_log() {
         ("b", column(S::Int16(Some(-3)), S::Int16(Some(7)))),
         ("c", column(S::Decimal128(Some(-5), 38, 10), S::Decimal128(Some(10_i128.pow(37) + 1), 38, 10))),
         ("d", column(S::Date32(Some(-800_000)), S::Date32(Some(20_000)))),
-        ("e", column(S::TimestampMicrosecond(Some(-1), None), S::TimestampMicrosecond(Some(1_700_000_000_123_456), None))),
-        ("f", column(S::TimestampMicrosecond(Some(-62_000_000_000_000_001), zone()), S::TimestampMicrosecond(Some(1), zone()))),
+        (
+            "e",
+            column(S::TimestampMicrosecond(Some(-1), None), S::TimestampMicrosecond(Some(1_700_000_000_123_456), None)),
+        ),
+        (
+            "f",
+            column(
+                S::TimestampMicrosecond(Some(-62_000_000_000_000_001), zone()),
+                S::TimestampMicrosecond(Some(1), zone()),
+            ),
+        ),
         ("g", column(S::Utf8View(Some(String::new())), S::Utf8View(Some("ü\"\\\u{1}".to_owned())))),
         ("h", column(S::Boolean(Some(false)), S::Boolean(Some(true)))),
         ("i", column(S::Float64(Some(-0.1)), S::Float64(Some(f64::MAX)))),
@@ -78,7 +87,10 @@ fn bounds_of_others_are_widened_by_what_they_cut_off() {
     let decimal = |value| Some(ScalarValue::Decimal128(Some(value), 38, 2));
     assert_eq!((&stats.columns["n"].min, &stats.columns["n"].max), (&decimal(110), &decimal(230)));
     assert!(stats.columns["n"].exact && !stats.columns["m"].exact && !stats.columns["ts"].exact);
-    assert!(stats.columns["m"].min < decimal(1_234_567_890_123_456_789_012) && stats.columns["m"].max > decimal(1_234_567_890_123_456_789_012));
+    assert!(
+        stats.columns["m"].min < decimal(1_234_567_890_123_456_789_012)
+            && stats.columns["m"].max > decimal(1_234_567_890_123_456_789_012)
+    );
     assert_eq!(stats.columns["d"].min, None);
 }
 

@@ -27,7 +27,7 @@ pub struct FileIndex {
     files: Arc<[Arc<FileEntry>]>,
     columns: Mutex<HashMap<(String, DataType), Arc<ColumnIndex>>>,
     row_counts: OnceLock<ArrayRef>,
-    /// Bitmaps that were read, by the id of their deletion vector.
+    /// Bitmaps that were read, by deletion vector and file.
     selections: Mutex<HashMap<String, RowSelection>>,
 }
 
@@ -101,12 +101,12 @@ impl FileIndex {
         }
     }
 
-    pub(super) fn known_selection(&self, vector_id: &str) -> Option<RowSelection> {
-        self.selections.lock().get(vector_id).cloned()
+    pub(super) fn known_selection(&self, id: &str) -> Option<RowSelection> {
+        self.selections.lock().get(id).cloned()
     }
 
-    pub(super) fn keep_selection(&self, vector_id: String, selection: RowSelection) {
-        self.selections.lock().insert(vector_id, selection);
+    pub(super) fn keep_selection(&self, id: String, selection: RowSelection) {
+        self.selections.lock().insert(id, selection);
     }
 
     /// What the optimizer may believe of a column over these files. `None` selects all.

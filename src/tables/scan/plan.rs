@@ -134,7 +134,8 @@ impl<'a> Draft<'a> {
     async fn selection(&self, at: u32) -> Result<Option<RowSelection>> {
         let file = self.file(at);
         let Some(vector) = &file.deletion_vector else { return Ok(None) };
-        let id = vector.unique_id();
+        // Two files may share a bitmap; their selections differ in length.
+        let id = format!("{} {}", vector.unique_id(), file.path);
         if let Some(known) = self.index().known_selection(&id) {
             return Ok(Some(known));
         }
@@ -246,16 +247,13 @@ impl<'a> Draft<'a> {
         Ok(statistics)
     }
 
-    /// Both spellings of the order: without NULLs, it does not matter where NULLs would go.
+    /// Ascending, NULLs last: what SQL means by default, and what its reverse is the reverse of.
     fn orderings(&self, dealt: &Dealt) -> Vec<LexOrdering> {
         let Some(at) = dealt.sorted_by else { return Vec::new() };
         let name = self.scan.columns.schema.field(at).name();
         let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, self.scan.columns.places[at]));
-        let ordering = |nulls_first| {
-            let options = SortOptions { descending: false, nulls_first };
-            LexOrdering::new([PhysicalSortExpr::new(Arc::clone(&column), options)])
-        };
-        [ordering(false), ordering(true)].into_iter().flatten().collect()
+        let options = SortOptions { descending: false, nulls_first: false };
+        LexOrdering::new([PhysicalSortExpr::new(column, options)]).into_iter().collect()
     }
 
     fn source(&self, state: &dyn Session, picked: &[u32], has_vectors: bool) -> Result<Arc<dyn FileSource>> {

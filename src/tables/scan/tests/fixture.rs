@@ -88,7 +88,8 @@ impl Lake {
         file.deletion_vector = Some(vector);
         self.files.push(Arc::new(file));
         let rows = self.truth.pop().unwrap();
-        let keep: arrow::array::BooleanArray = (0..rows.num_rows() as u64).map(|row| Some(!gone.contains(&row))).collect();
+        let keep: arrow::array::BooleanArray =
+            (0..rows.num_rows() as u64).map(|row| Some(!gone.contains(&row))).collect();
         self.truth.push(arrow::compute::filter_record_batch(&rows, &keep).unwrap());
     }
 
@@ -187,7 +188,8 @@ fn write_parquet(path: &std::path::Path, rows: &RecordBatch) -> u64 {
 pub fn own_stats(rows: &RecordBatch) -> FileStats {
     let mut stats = FileStats::default();
     for (field, values) in rows.schema().fields().iter().zip(rows.columns()) {
-        let mut column = ColumnStats { null_count: Some(values.null_count() as u64), exact: true, ..Default::default() };
+        let mut column =
+            ColumnStats { null_count: Some(values.null_count() as u64), exact: true, ..Default::default() };
         if has_bounds(field.data_type()) && !holds_nan(values) {
             (column.min, column.max) = bounds(values);
         }
@@ -206,10 +208,7 @@ fn bounds(values: &ArrayRef) -> (Option<ScalarValue>, Option<ScalarValue>) {
 }
 
 fn holds_nan(values: &ArrayRef) -> bool {
-    values
-        .as_any()
-        .downcast_ref::<Float64Array>()
-        .is_some_and(|values| values.iter().flatten().any(f64::is_nan))
+    values.as_any().downcast_ref::<Float64Array>().is_some_and(|values| values.iter().flatten().any(f64::is_nan))
 }
 
 /// Statistics with every liberty that other writers take.

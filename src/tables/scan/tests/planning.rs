@@ -54,7 +54,10 @@ async fn ten_thousand_files_are_planned_quickly() {
             let plan = scan.scan(&state, None, filters, None).await.unwrap();
             let elapsed = start.elapsed();
             let summary = ScanSummary::of_plan(plan.as_ref());
-            println!("plan of 10000 files x 12 columns, {what}, {round}: {elapsed:?}, {} left", summary.files_total - summary.files_pruned);
+            println!(
+                "plan of 10000 files x 12 columns, {what}, {round}: {elapsed:?}, {} left",
+                summary.files_total - summary.files_pruned
+            );
         }
     }
     let plan = scan.scan(&state, None, &point, None).await.unwrap();

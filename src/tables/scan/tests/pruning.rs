@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringViewArray,
-    TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array, RecordBatch,
+    StringViewArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
@@ -60,17 +60,38 @@ fn some_rows(dice: &mut Dice, first: i64, narrow: bool, old: bool) -> RecordBatc
         ("rid", Arc::new(Int64Array::from_iter_values(first..first + count as i64))),
         ("i", ints),
         ("f", Arc::new(Float64Array::from(many!(float)))),
-        ("s", Arc::new(StringViewArray::from(many!(|dice: &mut Dice| { let text = *dice.one_of(&TEXTS); dice.maybe(text) })))),
+        (
+            "s",
+            Arc::new(StringViewArray::from(many!(|dice: &mut Dice| {
+                let text = *dice.one_of(&TEXTS);
+                dice.maybe(text)
+            }))),
+        ),
     ];
     if !old {
         let wide = |dice: &mut Dice| int(dice).map(|value| i128::from(value) * 1_234_567_890_123_456_789_i128 / 7);
-        let times = many!(|dice: &mut Dice| { let at = micros(dice); dice.maybe(at).filter(|_| !all_null) });
+        let times = many!(|dice: &mut Dice| {
+            let at = micros(dice);
+            dice.maybe(at).filter(|_| !all_null)
+        });
         columns.push(("ts", Arc::new(TimestampMicrosecondArray::from(times))));
-        columns.push(("tz", Arc::new(TimestampMicrosecondArray::from(many!(|dice: &mut Dice| Some(micros(dice)))).with_timezone("UTC"))));
-        columns.push(("d", Arc::new(Date32Array::from(many!(|dice: &mut Dice| int(dice).map(|value| value.unsigned_abs() as i32))))));
+        columns.push((
+            "tz",
+            Arc::new(TimestampMicrosecondArray::from(many!(|dice: &mut Dice| Some(micros(dice)))).with_timezone("UTC")),
+        ));
+        columns.push((
+            "d",
+            Arc::new(Date32Array::from(many!(|dice: &mut Dice| int(dice).map(|value| value.unsigned_abs() as i32)))),
+        ));
         let numbers = Decimal128Array::from(many!(wide)).with_precision_and_scale(30, 4).unwrap();
         columns.push(("num", Arc::new(numbers)));
-        columns.push(("ok", Arc::new(BooleanArray::from(many!(|dice: &mut Dice| { let side = centre > 0 || dice.below(2) == 0; dice.maybe(side) })))));
+        columns.push((
+            "ok",
+            Arc::new(BooleanArray::from(many!(|dice: &mut Dice| {
+                let side = centre > 0 || dice.below(2) == 0;
+                dice.maybe(side)
+            }))),
+        ));
     }
     RecordBatch::try_from_iter(columns).unwrap()
 }
@@ -98,7 +119,9 @@ fn atom(dice: &mut Dice) -> String {
     let column = *dice.one_of(&["i", "f", "s", "ts", "tz", "d", "num", "ok", "place", "level"]);
     match dice.below(18) {
         0 => format!("i {op} {n}"),
-        1 => format!("f {op} {}", *dice.one_of(&["1.25", "-0.0", "0.0", "'NaN'::double", "'Infinity'::double", "-3.5"])),
+        1 => {
+            format!("f {op} {}", *dice.one_of(&["1.25", "-0.0", "0.0", "'NaN'::double", "'Infinity'::double", "-3.5"]))
+        }
         2 => format!("s {op} '{text}'"),
         3 => format!("ts {op} TIMESTAMP '{}'", time.format("%Y-%m-%d %H:%M:%S%.6f")),
         4 => format!("tz {op} TIMESTAMPTZ '{}Z'", time.format("%Y-%m-%d %H:%M:%S%.6f")),
@@ -119,7 +142,8 @@ fn atom(dice: &mut Dice) -> String {
 
 fn predicate(dice: &mut Dice, depth: u64) -> String {
     match dice.below(if depth == 0 { 1 } else { 4 }) {
-        0 => atom(dice),
+        // In brackets: the parser gives IS NOT DISTINCT FROM the wrong precedence.
+        0 => format!("({})", atom(dice)),
         1 => format!("({} AND {})", predicate(dice, depth - 1), predicate(dice, depth - 1)),
         2 => format!("({} OR {})", predicate(dice, depth - 1), predicate(dice, depth - 1)),
         _ => format!("NOT ({})", predicate(dice, depth - 1)),
@@ -154,7 +178,9 @@ async fn every_column_arrives() {
     let mut dice = Dice(77);
     let lake = lake(&mut dice);
     let session = lake.session(RowFilter::Auto);
-    for query in ["SELECT * FROM", "SELECT level, rid FROM", "SELECT place, rid FROM", "SELECT num, level, f, place, rid FROM"] {
+    for query in
+        ["SELECT * FROM", "SELECT level, rid FROM", "SELECT place, rid FROM", "SELECT num, level, f, place, rid FROM"]
+    {
         let sql = |table| format!("{query} {table} ORDER BY rid");
         assert_eq!(rows(&session, &sql("t")).await, rows(&session, &sql("truth")).await, "{query}");
     }
@@ -178,7 +204,10 @@ async fn the_file_column_names_the_rows_file_and_prunes() {
     assert_eq!(wire::there_and_back(&session, &scan).await, rows(&session, sql).await);
     let subset = lake.scan().with_files(vec![Arc::clone(&lake.files[1])]).with_file_column("__file");
     session.register_table("one", Arc::new(subset)).unwrap();
-    assert_eq!(rows(&session, "SELECT rid FROM one ORDER BY rid").await, rows(&session, "SELECT rid FROM f WHERE __file = 'part-00001.parquet' ORDER BY rid").await);
+    assert_eq!(
+        rows(&session, "SELECT rid FROM one ORDER BY rid").await,
+        rows(&session, "SELECT rid FROM f WHERE __file = 'part-00001.parquet' ORDER BY rid").await
+    );
 }
 
 #[tokio::test]
@@ -190,10 +219,16 @@ async fn dynamic_filters_of_joins_and_top_k_do_not_lose_rows() {
         for column in ["i", "f", "s", "ts", "tz", "num", "level", "place"] {
             for direction in ["ASC", "DESC", "DESC NULLS LAST", "ASC NULLS FIRST"] {
                 let top = |table| format!("SELECT {column} FROM {table} ORDER BY {column} {direction} LIMIT 5");
-                assert_eq!(rows(&session, &top("t")).await, rows(&session, &top("truth")).await, "seed {seed}, {column} {direction}");
+                assert_eq!(
+                    rows(&session, &top("t")).await,
+                    rows(&session, &top("truth")).await,
+                    "seed {seed}, {column} {direction}"
+                );
             }
             let join = |table| {
-                format!("SELECT count(*) AS n, sum(a.rid) AS s FROM {table} a JOIN (SELECT DISTINCT {column} AS k FROM truth WHERE rid % 7 = 0) b ON a.{column} = b.k")
+                format!(
+                    "SELECT count(*) AS n, sum(a.rid) AS s FROM {table} a JOIN (SELECT DISTINCT {column} AS k FROM truth WHERE rid % 7 = 0) b ON a.{column} = b.k"
+                )
             };
             assert_eq!(rows(&session, &join("t")).await, rows(&session, &join("truth")).await, "seed {seed}, {column}");
         }

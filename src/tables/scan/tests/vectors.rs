@@ -12,12 +12,17 @@ use crate::tables::deletion_vector::tests::{Kind, write_vector};
 use crate::tables::scan::RowFilter;
 
 fn lake(dice: &mut Dice) -> Lake {
-    let fields = vec![Field::new("k", DataType::Int64, true), Field::new("v", DataType::Utf8View, true), Field::new("p", DataType::Int32, true)];
+    let fields = vec![
+        Field::new("k", DataType::Int64, true),
+        Field::new("v", DataType::Utf8View, true),
+        Field::new("p", DataType::Int32, true),
+    ];
     let mut lake = Lake::new(Schema::new(fields), &["p"]);
     for file in 0..6_i64 {
         let count = 40 + dice.below(60) as i64;
         let keys = file * 100..file * 100 + count;
-        let texts: ArrayRef = Arc::new(StringViewArray::from_iter_values(keys.clone().map(|key| format!("v{}", key % 10))));
+        let texts: ArrayRef =
+            Arc::new(StringViewArray::from_iter_values(keys.clone().map(|key| format!("v{}", key % 10))));
         let keys: ArrayRef = Arc::new(Int64Array::from_iter(keys.map(|key| (key % 9 != 0).then_some(key))));
         let batch = RecordBatch::try_from_iter([("k", keys), ("v", texts)]).unwrap();
         lake.file(&batch, &[Some(["1", "2"][file as usize % 2])], Writer::Own, &[]);
@@ -87,11 +92,11 @@ async fn a_damaged_bitmap_is_an_error() {
     let mut entry = lake.files[file].as_ref().clone();
     let gone: HashSet<u64> = (0..5).collect();
     let vector = write_vector(lake.dir.path(), Kind::Relative, gone.iter().copied());
-    for found in std::fs::read_dir(lake.dir.path()).unwrap() {
+    for found in std::fs::read_dir(lake.dir.path().join("a b")).unwrap() {
         let path = found.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "bin") {
             let mut bytes = std::fs::read(&path).unwrap();
-            let last = bytes.len() - 6;
+            let last = bytes.len() - 12;
             bytes[last] ^= 1;
             std::fs::write(&path, bytes).unwrap();
         }
