@@ -11,7 +11,7 @@ use datafusion::functions_aggregate::min_max::{MaxAccumulator, MinAccumulator};
 use datafusion::logical_expr::Accumulator;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::displayable;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::SessionConfig;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
@@ -23,6 +23,9 @@ use crate::tables::file_set::{DeletionVector, FileEntry, FileSet};
 use crate::tables::file_stats::{ColumnStats, FileStats, INEXACT_TAG, has_bounds};
 use crate::tables::scan::{LakeScan, RowFilter};
 use crate::tables::snapshot::{Definition, Place, Protocol, Snapshot};
+
+/// A session of DataFusion's own: what a table provider is tested with, below the engine.
+pub type Session = datafusion::prelude::SessionContext;
 
 /// Whose statistics a file has.
 #[derive(Clone, Copy, PartialEq)]
@@ -139,7 +142,7 @@ impl Lake {
     }
 
     /// A session with the table as `t` and its rows in memory as `truth`.
-    pub fn session(&self, row_filter: RowFilter) -> SessionContext {
+    pub fn session(&self, row_filter: RowFilter) -> Session {
         let session = session();
         session.register_table("t", Arc::new(self.scan().with_row_filter(row_filter))).unwrap();
         session.register_table("truth", Arc::new(self.memory())).unwrap();
@@ -151,14 +154,14 @@ impl Lake {
     }
 }
 
-pub fn session() -> SessionContext {
+pub fn session() -> Session {
     let mut config = SessionConfig::new().with_target_partitions(3).with_batch_size(8);
     // Small files are split, too, so that the tests see it.
     config.options_mut().optimizer.repartition_file_min_size = 1;
-    SessionContext::new_with_config(config)
+    Session::new_with_config(config)
 }
 
-pub async fn plan(session: &SessionContext, sql: &str) -> Arc<dyn ExecutionPlan> {
+pub async fn plan(session: &Session, sql: &str) -> Arc<dyn ExecutionPlan> {
     session.sql(sql).await.unwrap().create_physical_plan().await.unwrap()
 }
 
@@ -166,7 +169,7 @@ pub fn shown(plan: &Arc<dyn ExecutionPlan>) -> String {
     displayable(plan.as_ref()).indent(true).to_string()
 }
 
-pub async fn rows(session: &SessionContext, sql: &str) -> String {
+pub async fn rows(session: &Session, sql: &str) -> String {
     let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
     arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string()
 }

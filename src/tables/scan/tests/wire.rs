@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use datafusion::physical_plan::{ExecutionPlan, collect};
-use datafusion::prelude::SessionContext;
 use datafusion_proto::bytes::{physical_plan_from_bytes, physical_plan_to_bytes};
 
+use super::fixture::Session;
+
 /// The rows of a plan that was encoded and decoded.
-pub async fn there_and_back(session: &SessionContext, plan: &Arc<dyn ExecutionPlan>) -> String {
+pub async fn there_and_back(session: &Session, plan: &Arc<dyn ExecutionPlan>) -> String {
     let bytes = physical_plan_to_bytes(Arc::clone(plan)).unwrap();
     let context = session.task_ctx();
     let plan = physical_plan_from_bytes(&bytes, context.as_ref()).unwrap();
