@@ -42,7 +42,7 @@ pub use file_set::{DeletionVector, FileEntry, FileSet};
 pub use file_stats::{ColumnStats, FileStats};
 pub use history::CommitRecord;
 pub use protocol::Protocol;
-pub use scan::{LakeScan, ScanSummary};
+pub use scan::{LakeScan, RowFilter, SORTED_TAG, ScanSummary};
 pub use snapshot::Snapshot;
 pub use stores::{DurableStore, Stores};
 pub use table::{At, Pin, Table};

@@ -4,6 +4,7 @@ mod fixture;
 mod order;
 mod planning;
 mod pruning;
+mod real;
 mod statistics;
 mod vectors;
 mod wire;

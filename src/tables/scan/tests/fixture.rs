@@ -19,10 +19,13 @@ use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
 use url::Url;
 
+use crate::tables::action::{Format, Metadata};
+use crate::tables::definition::Definition;
 use crate::tables::file_set::{DeletionVector, FileEntry, FileSet};
 use crate::tables::file_stats::{ColumnStats, FileStats, INEXACT_TAG, has_bounds};
+use crate::tables::protocol::Protocol;
 use crate::tables::scan::{LakeScan, RowFilter};
-use crate::tables::snapshot::{Definition, Place, Protocol, Snapshot};
+use crate::tables::snapshot::{Place, Snapshot};
 
 /// A session of DataFusion's own: what a table provider is tested with, below the engine.
 pub type Session = datafusion::prelude::SessionContext;
@@ -122,15 +125,20 @@ impl Lake {
                 store: Arc::new(LocalFileSystem::new()),
             }),
             definition: Arc::new(Definition {
-                id: "test".to_owned(),
-                name: None,
-                comment: None,
-                schema: Arc::clone(&self.schema),
-                schema_text: String::new(),
-                partition_columns: self.partitions.clone(),
-                properties: BTreeMap::new(),
-                created_at_ms: None,
                 protocol: Protocol::default(),
+                metadata: Metadata {
+                    id: "test".to_owned(),
+                    name: None,
+                    description: None,
+                    format: Format { provider: "parquet".to_owned(), options: BTreeMap::new() },
+                    schema_string: String::new(),
+                    partition_columns: self.partitions.clone(),
+                    configuration: BTreeMap::new(),
+                    created_time: None,
+                },
+                schema: Arc::clone(&self.schema),
+                properties: BTreeMap::new(),
+                read_only: None,
             }),
             files: FileSet::new(self.files.iter().cloned()),
             app_versions: Arc::default(),

@@ -153,7 +153,9 @@ fn predicate(dice: &mut Dice, depth: u64) -> String {
 #[tokio::test]
 async fn any_filter_gives_the_rows_of_a_full_scan() {
     let mut pruned = 0;
-    for seed in 1..=25_u64 {
+    // A longer run: HEADWATER_TEST_SEEDS=200 cargo test --lib any_filter
+    let seeds = std::env::var("HEADWATER_TEST_SEEDS").map_or(8, |text| text.parse().unwrap());
+    for seed in 1..=seeds {
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let lake = lake(&mut dice);
         let sessions = [lake.session(RowFilter::Off), lake.session(RowFilter::On)];
@@ -170,7 +172,7 @@ async fn any_filter_gives_the_rows_of_a_full_scan() {
             }
         }
     }
-    assert!(pruned > 500, "only {pruned} files were pruned: the test tests nothing");
+    assert!(pruned > 150, "only {pruned} files were pruned: the test tests nothing");
 }
 
 #[tokio::test]
@@ -212,7 +214,7 @@ async fn the_file_column_names_the_rows_file_and_prunes() {
 
 #[tokio::test]
 async fn dynamic_filters_of_joins_and_top_k_do_not_lose_rows() {
-    for seed in 1..=8_u64 {
+    for seed in 1..=3_u64 {
         let mut dice = Dice(seed * 7919);
         let lake = lake(&mut dice);
         let session = lake.session(RowFilter::Auto);
