@@ -154,7 +154,7 @@ fn predicate(dice: &mut Dice, depth: u64) -> String {
 async fn any_filter_gives_the_rows_of_a_full_scan() {
     let mut pruned = 0;
     // A longer run: HEADWATER_TEST_SEEDS=200 cargo test --lib any_filter
-    let seeds = std::env::var("HEADWATER_TEST_SEEDS").map_or(8, |text| text.parse().unwrap());
+    let seeds: u64 = std::env::var("HEADWATER_TEST_SEEDS").map_or(8, |text| text.parse().unwrap());
     for seed in 1..=seeds {
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let lake = lake(&mut dice);
