@@ -2,3 +2,6 @@
 
 // Properties of the source itself: floors, fences, sizes, banned words.
 mod tidy;
+
+// The library as a program uses it.
+mod library;
