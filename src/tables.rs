@@ -34,7 +34,7 @@ mod vacuum;
 mod write;
 
 pub use change::{Change, Operation, Reads};
-pub use changes::{CHANGE_TYPE, VersionChanges};
+pub use changes::{CHANGE_TYPE, RecordedChanges, VersionChanges};
 pub use commit::TableWriter;
 pub use compaction::{CompactionGroup, CompactionOptions, compaction_groups};
 pub use definition::{MetadataChange, TableSpec};

@@ -28,9 +28,16 @@ pub struct VersionChanges {
     pub after: Arc<Snapshot>,
     pub added: Vec<Arc<FileEntry>>,
     pub removed: Vec<Arc<FileEntry>>,
-    /// Where the writer recorded the changed rows: scan these files of this snapshot, whose schema ends with
-    /// [`CHANGE_TYPE`], instead of `added` and `removed`.
-    pub recorded: Option<(Arc<Snapshot>, Vec<Arc<FileEntry>>)>,
+    /// Where the writer recorded the changed rows: scan these instead of `added` and `removed`.
+    pub recorded: Option<RecordedChanges>,
+}
+
+/// Changed rows as their writer recorded them (Delta's change data feed).
+#[derive(Clone, Debug)]
+pub struct RecordedChanges {
+    /// The table with one more column at the end, [`CHANGE_TYPE`].
+    pub snapshot: Arc<Snapshot>,
+    pub files: Vec<Arc<FileEntry>>,
 }
 
 impl Table {
@@ -80,7 +87,7 @@ fn changes_of(before: Option<Arc<Snapshot>>, after: &Arc<Snapshot>, commit: &Com
     })
 }
 
-fn recorded(after: &Arc<Snapshot>, commit: &Commit) -> Result<Option<(Arc<Snapshot>, Vec<Arc<FileEntry>>)>> {
+fn recorded(after: &Arc<Snapshot>, commit: &Commit) -> Result<Option<RecordedChanges>> {
     if commit.cdc.is_empty() {
         return Ok(None);
     }
@@ -102,5 +109,5 @@ fn recorded(after: &Arc<Snapshot>, commit: &Commit) -> Result<Option<(Arc<Snapsh
     });
     let files = files.collect::<Result<Vec<_>>>()?;
     let snapshot = Snapshot { definition: Arc::new(definition), ..Snapshot::clone(after) };
-    Ok(Some((Arc::new(snapshot), files)))
+    Ok(Some(RecordedChanges { snapshot: Arc::new(snapshot), files }))
 }

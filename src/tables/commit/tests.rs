@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use deltalake::DeltaTable;
-use deltalake::datafusion::prelude::{SessionContext, col, lit};
+use deltalake::datafusion::prelude::{col, lit};
+use deltalake::delta_datafusion::create_session;
 use deltalake::logstore::LogStoreRef;
 use deltalake::protocol::SaveMode;
 
@@ -93,7 +94,7 @@ impl Op {
             }
             Op::Merge => {
                 let source: Rows = [vec![(12, 1)], fresh(salt)].concat();
-                let source = SessionContext::new().read_batch(batch_of(&source))?;
+                let source = create_session().into_inner().read_batch(batch_of(&source))?;
                 let merge = table.merge(source, col("target.id").eq(col("source.id")));
                 let merge = merge.with_source_alias("source").with_target_alias("target");
                 let merge = merge.when_matched_update(|update| update.update("v", col("source.v")))?;

@@ -1,6 +1,11 @@
+use std::time::Duration;
+
 use object_store::{ObjectStoreExt as _, PutMode};
 
 use super::*;
+use crate::clock::Clock;
+use crate::tables::fixture::{append, batch_of, ids, stream, two_longs};
+use crate::tables::{Change, Table, VacuumOptions, WriteOptions};
 
 #[tokio::test]
 async fn a_put_forces_file_and_folders_and_keeps_put_if_absent() {
@@ -28,4 +33,76 @@ fn unknown_options_and_schemes_are_errors() {
     let stores = Stores::new(BTreeMap::new()).unwrap();
     let error = stores.get(&Url::parse("ftp://host/x").unwrap()).unwrap_err();
     assert_eq!(error.sqlstate(), "0A000");
+}
+
+/// The stores of the S3 server that `tests/s3/run` starts; `None` without one.
+fn s3_stores() -> Option<Arc<Stores>> {
+    let Ok(endpoint) = std::env::var("HEADWATER_TEST_S3") else {
+        eprintln!("skipped: no S3 server (run it by tests/s3/run)");
+        return None;
+    };
+    let options = [
+        ("endpoint", endpoint.as_str()),
+        ("region", "us-east-1"),
+        ("access_key_id", "test"),
+        ("secret_access_key", "test"),
+        ("allow_http", "true"),
+    ];
+    let options = options.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    Some(Arc::new(Stores::new(options).unwrap()))
+}
+
+#[tokio::test]
+async fn s3_racing_writers_lose_nothing() {
+    let Some(stores) = s3_stores() else { return };
+    let url = Url::parse(&format!("s3://headwater/{}/a b", uuid::Uuid::new_v4())).unwrap();
+    let table = Table::create(&stores, &Clock::Real, &url, &two_longs()).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for writer in 0..4 {
+        // Each with a handle of its own, as four processes would have.
+        let table = Table::open(&stores, &Clock::Real, &url).await.unwrap();
+        tasks.spawn(async move {
+            for at in 0..5 {
+                let from = writer * 1000 + at * 10;
+                append(&table, from..from + 10).await;
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    let wanted: Vec<i64> = (0..4).flat_map(|writer| writer * 1000..writer * 1000 + 50).collect();
+    assert_eq!(ids(&table.refresh().await.unwrap()).await, wanted);
+    table.checkpoint().await.unwrap();
+    append(&table, 5000..5001).await;
+    let opened = Table::open(&stores, &Clock::Real, &url).await.unwrap();
+    assert_eq!(ids(&opened.snapshot()).await.len(), wanted.len() + 1, "from a checkpoint and a commit");
+    let again = Table::create(&stores, &Clock::Real, &url, &two_longs()).await.err().unwrap();
+    assert_eq!(again.sqlstate(), "42P07");
+    let report = table.vacuum(VacuumOptions { retain: Some(Duration::ZERO), dry_run: false }).await.unwrap();
+    assert!(report.files.is_empty(), "{report:?}");
+}
+
+#[tokio::test]
+async fn s3_a_large_file_goes_up_in_parts() {
+    let Some(stores) = s3_stores() else { return };
+    let url = Url::parse(&format!("s3://headwater/{}", uuid::Uuid::new_v4())).unwrap();
+    let table = Table::create(&stores, &Clock::Real, &url, &two_longs()).await.unwrap();
+    let mut writer = table.lock().await.unwrap();
+    // Rows that do not compress, for more than the 10 MiB of one request.
+    let mix = |id: i64| id.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed());
+    let rows: Vec<(i64, i64)> = (0..1_500_000).map(|id| (mix(id), mix(mix(id)))).collect();
+    let options = WriteOptions { row_group_rows_max: 200_000, ..WriteOptions::default() };
+    let files = writer.write(stream(vec![batch_of(&rows)]), &options).await.unwrap();
+    assert!(files.len() == 1 && files[0].size_bytes > 15 << 20, "{} bytes", files[0].size_bytes);
+    let snapshot = writer.commit(Change::append(files)).await.unwrap();
+    assert_eq!(ids(&snapshot).await.len(), rows.len());
+}
+
+#[tokio::test]
+async fn s3_without_keys_or_bucket_says_so() {
+    let Some(stores) = s3_stores() else { return };
+    let url = Url::parse("s3://no-such-bucket/t").unwrap();
+    let error = Table::create(&stores, &Clock::Real, &url, &two_longs()).await.err().unwrap();
+    assert!(matches!(error.sqlstate(), "58P01" | "58030" | "42501"), "{error:?}");
 }

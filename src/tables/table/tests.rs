@@ -5,7 +5,7 @@ use datafusion::common::ScalarValue;
 use super::*;
 use crate::catalog::pg_type::PgType;
 use crate::tables::fixture::{Fixture, append, column, ids, longs, stream, two_longs};
-use crate::tables::{MetadataChange, Reads, WriteOptions};
+use crate::tables::{MetadataChange, WriteOptions};
 
 #[tokio::test]
 async fn what_is_committed_is_seen_by_every_handle() {
@@ -175,5 +175,110 @@ async fn a_damaged_commit_is_named() {
     assert!(error.message().contains("00000000000000000001.json"), "{error}");
     let missing = Url::from_file_path(fixture.folder.path().join("none")).unwrap();
     assert_eq!(Table::open(&fixture.stores, &fixture.clock, &missing).await.err().unwrap().sqlstate(), "58P01");
-    drop(Reads::Nothing);
+}
+
+#[tokio::test]
+async fn history_says_who_did_what() {
+    let fixture = Fixture::new();
+    let table = fixture.create(&two_longs()).await;
+    append(&table, 0..10).await;
+    append(&table, 10..30).await;
+    let mut writer = table.lock().await.unwrap();
+    let gone: Vec<String> = writer.snapshot().files().iter().map(|file| file.path.clone()).collect();
+    let change = Change::new(Operation::new("DELETE").with("predicate", "true"));
+    writer.commit(Change { removed: gone, ..change }).await.unwrap();
+    drop(writer);
+    let history = table.history(3).await.unwrap();
+    let names: Vec<_> = history.iter().map(|record| (record.version, record.operation.as_str())).collect();
+    assert_eq!(names, [(3, "DELETE"), (2, "WRITE"), (1, "WRITE")]);
+    assert_eq!((history[0].rows_removed, history[0].files_removed), (Some(30), 2));
+    assert_eq!((history[1].rows_added, history[1].blind_append), (Some(20), Some(true)));
+    assert_eq!(history[0].parameters["predicate"], "true");
+    assert_eq!(table.history(100).await.unwrap().last().unwrap().operation, "CREATE TABLE");
+}
+
+#[tokio::test]
+async fn restore_brings_rows_and_columns_back() {
+    let fixture = Fixture::new();
+    let table = fixture.create(&two_longs()).await;
+    append(&table, 0..10).await;
+    let before = append(&table, 10..20).await;
+    // DROP COLUMN v: all files written anew.
+    let mut writer = table.lock().await.unwrap();
+    let columns = vec![column("id", PgType::Int8)];
+    let metadata = MetadataChange { columns: Some(columns), ..MetadataChange::default() };
+    let rows = longs(0..20).project(&[0]).unwrap();
+    let added = writer.write_as(&metadata, stream(vec![rows]), &WriteOptions::default()).await.unwrap();
+    let mut change = Change::new(Operation::new("DROP COLUMNS"));
+    change.removed = writer.snapshot().files().iter().map(|file| file.path.clone()).collect();
+    change.added = added;
+    change.metadata = Some(metadata);
+    let dropped = writer.commit(change).await.unwrap();
+    drop(writer);
+    assert_eq!((dropped.arrow_schema().fields().len(), ids(&dropped).await.len()), (1, 20));
+    let restored = table.restore(&At::Version(before.version)).await.unwrap();
+    assert_eq!(restored.arrow_schema(), before.arrow_schema());
+    assert_eq!(restored.files().all().as_ref(), before.files().all().as_ref());
+    assert_eq!(table.history(1).await.unwrap()[0].operation, "RESTORE");
+    assert_eq!(deltalake::open_table(fixture.url()).await.unwrap().get_file_uris().unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn changes_name_the_files_of_each_version() {
+    let fixture = Fixture::new();
+    let table = fixture.create(&two_longs()).await;
+    let first = append(&table, 0..10).await;
+    append(&table, 10..20).await;
+    let mut writer = table.lock().await.unwrap();
+    let added = writer.write(stream(vec![longs(0..20)]), &WriteOptions::default()).await.unwrap();
+    let removed = writer.snapshot().files().iter().map(|file| file.path.clone()).collect();
+    writer.commit(Change::rewrite(Operation::new("OPTIMIZE"), added, removed)).await.unwrap();
+    let mut change = Change::new(Operation::new("DELETE"));
+    change.removed = writer.snapshot().files().iter().map(|file| file.path.clone()).collect();
+    writer.commit(change).await.unwrap();
+    drop(writer);
+    let changes = table.changes(0, 4).await.unwrap();
+    let counts: Vec<_> = changes.iter().map(|change| (change.added.len(), change.removed.len())).collect();
+    assert_eq!(counts, [(0, 0), (1, 0), (1, 0), (0, 0), (0, 1)], "a compaction changes nothing");
+    assert_eq!(changes[1].added[0].path, first.files().all()[0].path);
+    assert_eq!(changes[4].removed[0].rows, Some(20));
+    assert!(changes[0].before.is_none() && changes[1].before.is_some());
+    assert_eq!(table.changes(3, 9).await.unwrap_err().sqlstate(), "22023");
+}
+
+#[tokio::test]
+async fn a_table_made_by_deltalake_is_opened_and_written() {
+    let fixture = Fixture::new();
+    let url = fixture.url();
+    std::fs::create_dir_all(url.to_file_path().unwrap()).unwrap();
+    let mut foreign = deltalake::DeltaTable::try_from_url(url.clone()).await.unwrap();
+    for at in 0..3 {
+        foreign = foreign.write(vec![longs(at * 10..at * 10 + 10)]).await.unwrap();
+    }
+    deltalake::checkpoints::create_checkpoint(&foreign, None).await.unwrap();
+    foreign.write(vec![longs(30..40)]).await.unwrap();
+    let table = fixture.open().await;
+    let snapshot = append(&table, 40..50).await;
+    assert_eq!(ids(&snapshot).await, (0..50).collect::<Vec<_>>());
+    assert_eq!(snapshot.files().rows(), Some(50));
+    let back = deltalake::open_table(url).await.unwrap();
+    assert_eq!(back.get_file_uris().unwrap().count(), 5);
+}
+
+#[tokio::test]
+async fn a_checkpoint_is_written_by_itself() {
+    let fixture = Fixture::new();
+    let mut spec = two_longs();
+    spec.properties.insert("delta.checkpointInterval".into(), "5".into());
+    let table = fixture.create(&spec).await;
+    for at in 0..5 {
+        append(&table, at..at + 1).await;
+    }
+    for _ in 0..500 {
+        if !Listing::read(table.log.place(), 0).await.unwrap().checkpoints.is_empty() {
+            return;
+        }
+        fixture.clock.sleep(Duration::from_millis(10)).await;
+    }
+    unreachable!("no checkpoint after five commits");
 }
