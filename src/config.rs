@@ -29,15 +29,24 @@ pub use session_table::SESSION_SETTINGS;
 pub use setting::{Kind, Place, Setting, parse_bool};
 pub use settings::{Effective, Origin, Settings};
 
-/// From where a role without a password may log in.
+/// Where a wire listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// On `HOST:PORT`; port 0 picks a free one.
+    At(String),
+}
+
+/// What a client must show to log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// From this machine.
-    Loopback,
-    /// From anywhere.
-    All,
-    /// From nowhere.
-    Nowhere,
+pub enum Authentication {
+    /// A password, except from this machine as a role that has none.
+    Auto,
+    /// Nothing from this machine, a password from elsewhere.
+    Trust,
+    /// A password, always.
+    Scram,
 }
 
 /// What the settings of a server mean.
@@ -50,19 +59,21 @@ pub struct Config {
     /// Options of object stores.
     pub store_options: BTreeMap<String, String>,
     /// Listener of the PostgreSQL wire.
-    pub pg: Option<String>,
+    pub pg: Listen,
     /// Listener of Arrow Flight SQL.
-    pub flight: Option<String>,
+    pub flight: Listen,
     /// Listener of HTTP.
-    pub http: Option<String>,
+    pub http: Listen,
     /// Clients that may be connected at a time.
     pub connections_max: usize,
     /// The first role's password, to be set at start.
     pub password: Option<String>,
-    /// From where a role without a password may log in.
-    pub trust: Trust,
-    /// Certificate chain and private key: TLS is offered.
-    pub tls: Option<(PathBuf, PathBuf)>,
+    /// What a client must show to log in.
+    pub authentication: Authentication,
+    /// The certificate chain; TLS is offered where it is set, and then the key is set too.
+    pub tls_certificate: Option<PathBuf>,
+    /// The private key of the certificate.
+    pub tls_key: Option<PathBuf>,
     /// Memory that all statements share.
     pub memory_bytes_max: usize,
     /// Where statements spill; `spill` in the folder if `None`.
@@ -90,8 +101,8 @@ pub struct Config {
 impl Config {
     /// The defaults, for a program that embeds a database in `folder`: no listeners.
     pub fn in_folder(folder: impl AsRef<Path>) -> Self {
-        let listeners_off = Self::from_settings(Settings::default()).expect("the defaults of the table are valid");
-        Self { folder: folder.as_ref().to_owned(), pg: None, flight: None, http: None, ..listeners_off }
+        let defaults = Self::from_settings(Settings::default()).expect("the defaults of the table are valid");
+        Self { folder: folder.as_ref().to_owned(), pg: Listen::Off, flight: Listen::Off, http: Listen::Off, ..defaults }
     }
 
     /// What checked settings mean together.
@@ -106,12 +117,13 @@ impl Config {
             http: listener(&settings, "http"),
             connections_max: number(&settings, "connections_max"),
             password: password(&settings)?,
-            trust: match settings.get("trust") {
-                "all" => Trust::All,
-                "none" => Trust::Nowhere,
-                _ => Trust::Loopback,
+            authentication: match settings.get("authentication") {
+                "trust" => Authentication::Trust,
+                "scram" => Authentication::Scram,
+                _ => Authentication::Auto,
             },
-            tls: tls(&settings)?,
+            tls_certificate: settings.given("tls_certificate").map(PathBuf::from),
+            tls_key: settings.given("tls_key").map(PathBuf::from),
             memory_bytes_max: number(&settings, "memory_bytes_max"),
             spill_folder: settings.given("spill_folder").map(PathBuf::from),
             spill_bytes_max: number(&settings, "spill_bytes_max"),
@@ -127,6 +139,7 @@ impl Config {
             log_json: settings.get("log_format") == "json",
             settings,
         };
+        check_together(&config)?;
         Ok(config)
     }
 }
@@ -143,8 +156,11 @@ fn number<T: TryFrom<u64> + Default>(settings: &Settings, name: &str) -> T {
     settings.get(name).parse::<u64>().ok().and_then(|number| T::try_from(number).ok()).unwrap_or_default()
 }
 
-fn listener(settings: &Settings, name: &str) -> Option<String> {
-    Some(settings.get(name).to_owned()).filter(|address| address != "off")
+fn listener(settings: &Settings, name: &str) -> Listen {
+    match settings.get(name) {
+        "off" => Listen::Off,
+        address => Listen::At(address.to_owned()),
+    }
 }
 
 fn list(text: &str) -> Vec<String> {
@@ -205,12 +221,20 @@ fn password(settings: &Settings) -> Result<Option<String>> {
     }
 }
 
-fn tls(settings: &Settings) -> Result<Option<(PathBuf, PathBuf)>> {
-    match (settings.given("tls_cert"), settings.given("tls_key")) {
-        (Some(cert), Some(key)) => Ok(Some((cert.into(), key.into()))),
-        (None, None) => Ok(None),
-        (Some(_), None) => Err(invalid("tls_cert is set, tls_key is not").hint("TLS needs both.")),
-        (None, Some(_)) => Err(invalid("tls_key is set, tls_cert is not").hint("TLS needs both.")),
+/// What one setting cannot say alone.
+fn check_together(config: &Config) -> Result<()> {
+    match (&config.tls_certificate, &config.tls_key) {
+        (Some(_), None) => {
+            return Err(invalid("tls_certificate is set, tls_key is not").hint("TLS needs both."));
+        }
+        (None, Some(_)) => {
+            return Err(invalid("tls_key is set, tls_certificate is not").hint("TLS needs both."));
+        }
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    match config.flight {
+        Listen::Off => Ok(()),
+        Listen::At(_) => Err(Error::unsupported("Arrow Flight SQL is not in this version").hint("Leave flight off.")),
     }
 }
 
