@@ -29,24 +29,15 @@ pub use session_table::SESSION_SETTINGS;
 pub use setting::{Kind, Place, Setting, parse_bool};
 pub use settings::{Effective, Origin, Settings};
 
-/// Where a wire listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// Nowhere.
-    Off,
-    /// On `HOST:PORT`; port 0 picks a free one.
-    At(String),
-}
-
-/// What a client must show to log in.
+/// From where a role without a password may log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Authentication {
-    /// A password, except from this machine as a role that has none.
-    Auto,
-    /// Nothing from this machine, a password from elsewhere.
-    Trust,
-    /// A password, always.
-    Scram,
+pub enum Trust {
+    /// From this machine.
+    Loopback,
+    /// From anywhere.
+    All,
+    /// From nowhere.
+    Nowhere,
 }
 
 /// What the settings of a server mean.
@@ -59,21 +50,19 @@ pub struct Config {
     /// Options of object stores.
     pub store_options: BTreeMap<String, String>,
     /// Listener of the PostgreSQL wire.
-    pub pg: Listen,
+    pub pg: Option<String>,
     /// Listener of Arrow Flight SQL.
-    pub flight: Listen,
+    pub flight: Option<String>,
     /// Listener of HTTP.
-    pub http: Listen,
+    pub http: Option<String>,
     /// Clients that may be connected at a time.
     pub connections_max: usize,
     /// The first role's password, to be set at start.
     pub password: Option<String>,
-    /// What a client must show to log in.
-    pub authentication: Authentication,
-    /// The certificate chain; TLS is offered where it is set, and then the key is set too.
-    pub tls_certificate: Option<PathBuf>,
-    /// The private key of the certificate.
-    pub tls_key: Option<PathBuf>,
+    /// From where a role without a password may log in.
+    pub trust: Trust,
+    /// Certificate chain and private key: TLS is offered.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// Memory that all statements share.
     pub memory_bytes_max: usize,
     /// Where statements spill; `spill` in the folder if `None`.
@@ -101,8 +90,8 @@ pub struct Config {
 impl Config {
     /// The defaults, for a program that embeds a database in `folder`: no listeners.
     pub fn in_folder(folder: impl AsRef<Path>) -> Self {
-        let defaults = Self::from_settings(Settings::default()).expect("the defaults of the table are valid");
-        Self { folder: folder.as_ref().to_owned(), pg: Listen::Off, flight: Listen::Off, http: Listen::Off, ..defaults }
+        let listeners_off = Self::from_settings(Settings::default()).expect("the defaults of the table are valid");
+        Self { folder: folder.as_ref().to_owned(), pg: None, flight: None, http: None, ..listeners_off }
     }
 
     /// What checked settings mean together.
@@ -117,13 +106,12 @@ impl Config {
             http: listener(&settings, "http"),
             connections_max: number(&settings, "connections_max"),
             password: password(&settings)?,
-            authentication: match settings.get("authentication") {
-                "trust" => Authentication::Trust,
-                "scram" => Authentication::Scram,
-                _ => Authentication::Auto,
+            trust: match settings.get("trust") {
+                "all" => Trust::All,
+                "none" => Trust::Nowhere,
+                _ => Trust::Loopback,
             },
-            tls_certificate: settings.given("tls_certificate").map(PathBuf::from),
-            tls_key: settings.given("tls_key").map(PathBuf::from),
+            tls: tls(&settings)?,
             memory_bytes_max: number(&settings, "memory_bytes_max"),
             spill_folder: settings.given("spill_folder").map(PathBuf::from),
             spill_bytes_max: number(&settings, "spill_bytes_max"),
@@ -139,7 +127,6 @@ impl Config {
             log_json: settings.get("log_format") == "json",
             settings,
         };
-        check_together(&config)?;
         Ok(config)
     }
 }
@@ -156,11 +143,8 @@ fn number<T: TryFrom<u64> + Default>(settings: &Settings, name: &str) -> T {
     settings.get(name).parse::<u64>().ok().and_then(|number| T::try_from(number).ok()).unwrap_or_default()
 }
 
-fn listener(settings: &Settings, name: &str) -> Listen {
-    match settings.get(name) {
-        "off" => Listen::Off,
-        address => Listen::At(address.to_owned()),
-    }
+fn listener(settings: &Settings, name: &str) -> Option<String> {
+    Some(settings.get(name).to_owned()).filter(|address| address != "off")
 }
 
 fn list(text: &str) -> Vec<String> {
@@ -221,20 +205,12 @@ fn password(settings: &Settings) -> Result<Option<String>> {
     }
 }
 
-/// What one setting cannot say alone.
-fn check_together(config: &Config) -> Result<()> {
-    match (&config.tls_certificate, &config.tls_key) {
-        (Some(_), None) => {
-            return Err(invalid("tls_certificate is set, tls_key is not").hint("TLS needs both."));
-        }
-        (None, Some(_)) => {
-            return Err(invalid("tls_key is set, tls_certificate is not").hint("TLS needs both."));
-        }
-        (Some(_), Some(_)) | (None, None) => {}
-    }
-    match config.flight {
-        Listen::Off => Ok(()),
-        Listen::At(_) => Err(Error::unsupported("Arrow Flight SQL is not in this version").hint("Leave flight off.")),
+fn tls(settings: &Settings) -> Result<Option<(PathBuf, PathBuf)>> {
+    match (settings.given("tls_cert"), settings.given("tls_key")) {
+        (Some(cert), Some(key)) => Ok(Some((cert.into(), key.into()))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(invalid("tls_cert is set, tls_key is not").hint("TLS needs both.")),
+        (None, Some(_)) => Err(invalid("tls_key is set, tls_cert is not").hint("TLS needs both.")),
     }
 }
 

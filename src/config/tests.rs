@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::config::{Config, Listen, Origin, SERVER_SETTINGS, SESSION_SETTINGS, Settings, settings_document};
+use crate::config::{Config, Origin, SERVER_SETTINGS, SESSION_SETTINGS, Settings, settings_document};
 use crate::error::Result;
 
 fn read(file: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings> {
@@ -32,8 +32,7 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
     assert_eq!(config.connections_max, 9);
     assert_eq!(config.memory_bytes_max, 2 << 30);
     assert_eq!(config.file_locations, ["/a", "s3://b"]);
-    assert_eq!(config.pg, Listen::Off);
-    assert_eq!(config.http, Listen::At("127.0.0.1:8080".to_owned()));
+    assert_eq!(config.pg, None);
 }
 
 #[test]
@@ -54,7 +53,7 @@ fn mistakes_name_the_place_and_the_setting() {
 
 #[test]
 fn settings_that_need_each_other_are_checked_together() {
-    assert!(config(&[("tls_certificate", "a.pem")]).unwrap_err().message().contains("tls_key"));
+    assert!(config(&[("tls_cert", "a.pem")]).unwrap_err().message().contains("tls_key"));
     assert!(config(&[("data", "s3://bucket/x")]).unwrap_err().message().contains("catalog"));
     assert!(config(&[("catalog_folder", "/x")]).is_err());
     let bucket = config(&[("data", "s3://bucket/x"), ("catalog_folder", "/x"), ("s3_region", "eu")]).unwrap();
