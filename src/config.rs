@@ -127,7 +127,10 @@ impl Config {
             log_json: settings.get("log_format") == "json",
             settings,
         };
-        Ok(config)
+        match config.flight {
+            None => Ok(config),
+            Some(_) => Err(Error::unsupported("Arrow Flight SQL is not in this version").hint("Leave flight off.")),
+        }
     }
 }
 
