@@ -42,6 +42,9 @@ const FILE_STATISTICS_MAX: usize = 1_000_000;
 /// So many deletion vectors are read at a time.
 const VECTOR_READS_MAX: usize = 16;
 
+/// One in so many files, or fewer, are "a few".
+const FEW: usize = 8;
+
 /// Reading a row's other columns late pays from so many of them on.
 const LATE_COLUMNS_MIN: usize = 6;
 
@@ -67,7 +70,9 @@ struct Draft<'a> {
     projection: Vec<usize>,
     filters: &'a [Expr],
     limit: Option<usize>,
-    /// Files by their place in the index; `None` is all.
+    /// The files that are left, or, where most are, all of them.
+    index: Arc<FileIndex>,
+    /// Files by their place in `index`; `None` is all.
     selected: Option<Vec<u32>>,
     /// Selected because of a limit: what is left out was not ruled out.
     cut: bool,
@@ -92,22 +97,27 @@ impl<'a> Draft<'a> {
         let enough = limit.and_then(|rows| enough_for(&scan.index, selected.as_deref(), rows));
         let cut = enough.is_some();
         selected = enough.or(selected);
+        let mut index = Arc::clone(&scan.index);
+        // A few of many files: their statistics alone are cheaper than those columns of all files.
+        if let Some(few) = selected.take_if(|few| few.len() * FEW <= index.files().len()) {
+            index = Arc::new(FileIndex::new(few.iter().map(|at| Arc::clone(&index.files()[*at as usize])).collect()));
+        }
         let mut touched: HashSet<usize> = projection.iter().copied().collect();
         for column in filters.iter().flat_map(|filter| filter.column_refs()) {
             touched.extend(scan.columns.schema.index_of(&column.name).ok());
         }
         let mut known = Vec::new();
         for at in touched {
-            if let Some(column) = scan.columns.index(&scan.index, at)? {
+            if let Some(column) = scan.columns.index(&index, at)? {
                 known.push((at, column));
             }
         }
         let partition_target = state.config().target_partitions();
-        Ok(Self { scan, projection, filters, limit, selected, cut, known, partition_target })
+        Ok(Self { scan, projection, filters, limit, index, selected, cut, known, partition_target })
     }
 
     fn index(&self) -> &FileIndex {
-        &self.scan.index
+        &self.index
     }
 
     fn picked(&self) -> Vec<u32> {
@@ -136,13 +146,13 @@ impl<'a> Draft<'a> {
         let Some(vector) = &file.deletion_vector else { return Ok(None) };
         // Two files may share a bitmap; their selections differ in length.
         let id = format!("{} {}", vector.unique_id(), file.path);
-        if let Some(known) = self.index().known_selection(&id) {
+        if let Some(known) = self.scan.index.known_selection(&id) {
             return Ok(Some(known));
         }
         let snapshot = &self.scan.snapshot;
         let read = deletion_vector::live_rows(snapshot.store().as_ref(), snapshot.location(), file).await?;
         if let Some(selection) = &read {
-            self.index().keep_selection(id, selection.clone());
+            self.scan.index.keep_selection(id, selection.clone());
         }
         Ok(read)
     }
@@ -151,7 +161,7 @@ impl<'a> Draft<'a> {
         let picked = self.picked();
         let dealt = deal(&self.scan.columns, self.index(), &picked, &self.projection, self.partition_target)?;
         let source = self.source(state, &picked, !selections.is_empty())?;
-        summary::record(source.metrics(), self.index().files().len(), picked.len());
+        summary::record(source.metrics(), self.scan.index.files().len(), picked.len());
         let places = self.projection.iter().map(|at| self.scan.columns.places[*at]).collect();
         let config = FileScanConfigBuilder::new(store_url(self.scan.snapshot.location())?, source)
             .with_file_groups(self.file_groups(&dealt, selections)?)
