@@ -229,10 +229,7 @@ impl<'a> Draft<'a> {
         let file = self.file(at);
         let meta = ObjectMeta {
             location: self.scan.snapshot.object_path(file)?,
-            last_modified: i64::try_from(file.modified_at_ms)
-                .ok()
-                .and_then(DateTime::<Utc>::from_timestamp_millis)
-                .unwrap_or_default(),
+            last_modified: DateTime::<Utc>::from_timestamp_millis(file.modified_at_ms).unwrap_or_default(),
             size: file.size_bytes,
             e_tag: None,
             version: None,
