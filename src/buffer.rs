@@ -18,6 +18,7 @@ use crate::catalog::definition::{ColumnDef, RelationDef};
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::{Counter, Metrics};
 use crate::tables;
 use crate::tables::{Stores, Table};
 
@@ -78,6 +79,7 @@ pub struct Buffer {
     catalog: Catalog,
     stores: Arc<Stores>,
     clock: Clock,
+    metrics: Arc<Metrics>,
     /// Held while the next version is computed, so that no publish is lost.
     publishing: Mutex<()>,
 }
@@ -103,7 +105,7 @@ impl Buffer {
         }));
         let tables: HashMap<_, _> = opened.buffer_unordered(OPEN_CONCURRENCY_MAX).collect().await;
         let current = ArcSwap::from_pointee(DbVersion { catalog: definitions, tables: Arc::new(tables) });
-        Self { current, catalog, stores, clock, publishing: Mutex::new(()) }
+        Self { current, catalog, stores, clock, metrics: Arc::default(), publishing: Mutex::new(()) }
     }
 
     /// The version that a statement which starts now sees.
@@ -121,6 +123,11 @@ impl Buffer {
         &self.clock
     }
 
+    /// What the database counts.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
     /// The catalog's store.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
@@ -134,6 +141,7 @@ impl Buffer {
         if published.version >= snapshot.version {
             return;
         }
+        self.metrics.count(Counter::Commits);
         let mut tables = HashMap::clone(&current.tables);
         tables.insert(oid, TableState::Open { table: Arc::clone(table), snapshot });
         self.current.store(Arc::new(DbVersion { catalog: Arc::clone(&current.catalog), tables: Arc::new(tables) }));

@@ -154,3 +154,6 @@ fn lock_folder(folder: &Path) -> Result<File> {
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,14 +20,8 @@ pub enum Counter {
     Statements,
     /// Rows sent to clients.
     RowsReturned,
-    /// Rows written to tables.
-    RowsWritten,
     /// Versions committed to tables.
     Commits,
-    /// Commits refused because another writer came first.
-    Conflicts,
-    /// Statements ended by their client, a timeout or shutdown.
-    Cancellations,
     /// Clients that connected.
     Connections,
     /// Clients that were turned away: too many, or no proof of who they are.
@@ -45,31 +39,25 @@ pub enum Gauge {
     MemoryBytes,
     /// Memory that statements may share.
     MemoryBytesMax,
-    /// Bytes of spill files.
-    SpillBytes,
     /// Tables of the database.
     Tables,
 }
 
 /// Name and help, in the order of [`Counter`].
-const COUNTERS: [(Counter, &str, &str); 8] = [
+const COUNTERS: [(Counter, &str, &str); 5] = [
     (Counter::Statements, "statements_total", "Statements that were started."),
     (Counter::RowsReturned, "rows_returned_total", "Rows sent to clients."),
-    (Counter::RowsWritten, "rows_written_total", "Rows written to tables."),
     (Counter::Commits, "commits_total", "Versions committed to tables."),
-    (Counter::Conflicts, "conflicts_total", "Commits refused because another writer came first."),
-    (Counter::Cancellations, "cancellations_total", "Statements ended by their client, a timeout or shutdown."),
     (Counter::Connections, "connections_total", "Clients that connected."),
     (Counter::ConnectionsRefused, "connections_refused_total", "Clients that were turned away."),
 ];
 
 /// Name and help, in the order of [`Gauge`].
-const GAUGES: [(Gauge, &str, &str); 6] = [
+const GAUGES: [(Gauge, &str, &str); 5] = [
     (Gauge::ConnectionsOpen, "connections_open", "Clients that are connected."),
     (Gauge::StatementsRunning, "statements_running", "Statements that run."),
     (Gauge::MemoryBytes, "memory_bytes", "Memory that running statements hold."),
     (Gauge::MemoryBytesMax, "memory_bytes_max", "Memory that statements may share."),
-    (Gauge::SpillBytes, "spill_bytes", "Bytes of spill files."),
     (Gauge::Tables, "tables", "Tables of the database."),
 ];
 

@@ -14,6 +14,7 @@ use crate::config::SessionSettings;
 use crate::dialect;
 use crate::dialect::Parsed;
 use crate::error::Result;
+use crate::metrics::Counter;
 
 mod alter_table;
 mod cancel;
@@ -26,6 +27,7 @@ mod describe;
 mod execute;
 pub mod intake;
 mod maintain;
+mod measure;
 mod reply;
 mod roles;
 mod rows;
@@ -67,7 +69,10 @@ impl Session {
     pub(crate) fn open(server: &Arc<Server>, login: Login) -> Result<Self> {
         let canceller = Canceller::default();
         let settings = server.initial_settings(&login)?;
-        let pid = server.sessions().register(&login, &canceller)?;
+        let registered = server.sessions().register(&login, &canceller);
+        let outcome = if registered.is_ok() { Counter::Connections } else { Counter::ConnectionsRefused };
+        server.metrics().count(outcome);
+        let pid = registered?;
         Ok(Self {
             server: Arc::clone(server),
             login,

@@ -100,6 +100,8 @@ impl Server {
             Error::new(ErrorKind::InvalidAuthorization, format!("role \"{}\" does not exist", login.user))
         })?;
         let mut settings = SessionSettings::new(&self.config);
+        settings.state("session_authorization", &login.user);
+        settings.state("is_superuser", if role.superuser { "on" } else { "off" });
         for (name, value) in role.settings.iter().chain(&login.settings) {
             settings.set_default(name, value)?;
         }

@@ -21,6 +21,7 @@ use crate::dialect::{Parsed, Statement};
 use crate::engine::Planned;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::cancel::{CancelReason, Canceller};
+use crate::session::measure::Measured;
 use crate::session::reply::{Column, Reply, TransactionStatus};
 use crate::session::{Session, execute};
 
@@ -53,7 +54,12 @@ impl Session {
             )));
         }
         let token = self.canceller.begin();
-        let running = Running { canceller: self.canceller.clone(), token: token.clone(), timer: self.start_timer() };
+        let running = Running {
+            canceller: self.canceller.clone(),
+            token: token.clone(),
+            timer: self.start_timer(),
+            measured: Measured::start(self.server.metrics(), self.server.clock()),
+        };
         let outcome = execute::run(self, prepared, parameters, &token).await;
         match outcome {
             Ok(reply) => Ok(running.around(reply)),
@@ -77,7 +83,9 @@ impl Session {
     /// Notes that a statement failed. The wires call it for errors while rows are read.
     pub fn failed(&self, error: Error) -> Error {
         self.transaction.lock().fail();
-        self.canceller.explain(error)
+        let error = self.canceller.explain(error);
+        self.server.metrics().failed(error.sqlstate());
+        error
     }
 
     /// Cancels the statement when `statement_timeout` has passed.
@@ -99,6 +107,7 @@ struct Running {
     canceller: Canceller,
     token: CancellationToken,
     timer: Option<tokio::task::JoinHandle<()>>,
+    measured: Measured,
 }
 
 impl Running {
@@ -160,7 +169,13 @@ impl Stream for Guarded {
                 let error = canceller.map_or(error.clone(), |canceller| canceller.explain(error));
                 Poll::Ready(Some(Err(error.into())))
             }
-            other => other,
+            Poll::Ready(Some(Ok(batch))) => {
+                if let Some(running) = &self.running {
+                    running.measured.rows(batch.num_rows());
+                }
+                Poll::Ready(Some(Ok(batch)))
+            }
+            Poll::Pending => Poll::Pending,
         }
     }
 }
