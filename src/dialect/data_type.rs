@@ -2,6 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType};
 use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 use crate::catalog::pg_type::{PgType, parse_type_name};
 use crate::dialect::reader::Reader;
@@ -34,7 +35,16 @@ const OTHERS: &[(&str, &str)] = &[
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<PgType> {
     let position = reader.position();
     let parsed = reader.run(Parser::parse_data_type)?;
-    from_ast(&parsed).map_err(|error| error.at(position))
+    let found = from_ast(&parsed).map_err(|error| error.at(position))?;
+    // The standard's spelling of an array.
+    if !reader.accept("array") {
+        return Ok(found);
+    }
+    if reader.accept_token(&Token::LBracket) {
+        reader.integer()?;
+        reader.expect_token(&Token::RBracket)?;
+    }
+    Ok(PgType::Array(Box::new(found)))
 }
 
 fn from_ast(parsed: &DataType) -> Result<PgType> {

@@ -4,6 +4,7 @@
 //! `OPERATOR(...)` (they bind tighter than `=`), the sign (tighter than `^`), `ISNULL` (missing).
 
 use std::any::TypeId;
+use std::cell::Cell;
 
 use datafusion::sql::sqlparser::ast::{Expr, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
@@ -18,7 +19,18 @@ const SIGN: u8 = 125;
 
 /// The dialect that the parser asks; everything not written here is PostgreSQL's.
 #[derive(Debug)]
-pub(super) struct Language;
+pub(super) struct Language {
+    /// How many operands may still be begun. Where sqlparser can read a text in two ways it tries both, and nested tries
+    /// multiply: without an end, forty levels of `extract(` before a mistake would take years.
+    work: Cell<usize>,
+}
+
+impl Language {
+    /// For a message of that many tokens.
+    pub(super) fn for_tokens(tokens: usize) -> Self {
+        Self { work: Cell::new(tokens.saturating_mul(20).saturating_add(200_000)) }
+    }
+}
 
 static BASE: PostgreSqlDialect = PostgreSqlDialect {};
 
@@ -49,14 +61,35 @@ impl Dialect for Language {
         true
     }
 
+    // Without AS these would eat the next clause: `INSERT INTO t SELECT 1 ON CONFLICT ...`, `... RETURNING a`.
+    fn is_column_alias(&self, keyword: &Keyword, parser: &mut Parser<'_>) -> bool {
+        !starts_clause(*keyword) && BASE.is_column_alias(keyword, parser)
+    }
+
+    fn is_table_alias(&self, keyword: &Keyword, parser: &mut Parser<'_>) -> bool {
+        !starts_clause(*keyword) && BASE.is_table_alias(keyword, parser)
+    }
+
     fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        match self.work.get().checked_sub(1) {
+            Some(left) => self.work.set(left),
+            None => return Some(Err(ParserError::RecursionLimitExceeded)),
+        }
         let op = match &parser.peek_token_ref().token {
             Token::Minus => UnaryOperator::Minus,
             Token::Plus => UnaryOperator::Plus,
+            Token::Word(word) if word.keyword == Keyword::INTERVAL && !starts_interval(parser) => {
+                return Some(parser.parse_identifier().map(Expr::Identifier));
+            }
             _ => return None,
         };
         parser.advance_token();
-        Some(parser.parse_subexpr(SIGN).map(|operand| Expr::UnaryOp { op, expr: Box::new(operand) }))
+        Some(parser.parse_subexpr(SIGN).map(|operand| {
+            // `- -1` would be printed as `--1`, which is a comment.
+            let is_signed = matches!(operand, Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, .. });
+            let operand = if is_signed { Expr::Nested(Box::new(operand)) } else { operand };
+            Expr::UnaryOp { op, expr: Box::new(operand) }
+        }))
     }
 
     fn parse_infix(&self, parser: &mut Parser<'_>, left: &Expr, precedence: u8) -> Option<Result<Expr, ParserError>> {
@@ -118,7 +151,9 @@ impl Dialect for Language {
     }
 
     fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {
-        BASE.is_reserved_for_identifier(keyword)
+        // Reserved in PostgreSQL; the parser would read them twice after every mistake.
+        matches!(keyword, Keyword::ARRAY | Keyword::CASE | Keyword::CAST | Keyword::NOT)
+            || BASE.is_reserved_for_identifier(keyword)
     }
 
     fn prec_value(&self, precedence: Precedence) -> u8 {
@@ -155,6 +190,24 @@ impl Dialect for Language {
         supports_comma_separated_trim,
         supports_xml_expressions,
     );
+}
+
+/// `INTERVAL '1 day'`, or a column that is called interval. Reading it as both is a recursion that nothing bounds.
+fn starts_interval(parser: &Parser<'_>) -> bool {
+    let follows = |index| {
+        matches!(
+            parser.peek_nth_token_ref(index).token,
+            Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::Placeholder(_) | Token::Number(..)
+        )
+    };
+    match parser.peek_nth_token_ref(1).token {
+        Token::LParen => follows(2) && parser.peek_nth_token_ref(3).token == Token::RParen && follows(4),
+        _ => follows(1),
+    }
+}
+
+fn starts_clause(keyword: Keyword) -> bool {
+    matches!(keyword, Keyword::ON | Keyword::RETURNING | Keyword::TO)
 }
 
 fn is_isnull(parser: &Parser<'_>) -> bool {

@@ -5,7 +5,6 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use crate::catalog::name::{NAME_BYTES_MAX, ObjectName};
-use crate::dialect::language::Language;
 use crate::dialect::names::{fold, object_name};
 use crate::dialect::shape;
 use crate::dialect::source::{Parsed, Source};
@@ -14,17 +13,21 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// How deep statements may nest. The parser sometimes tries two ways at a parenthesis, so depth costs time.
 const NESTING_MAX: usize = 100;
+/// How many statements may be around one.
+const STATEMENTS_MAX: usize = 8;
 
 /// A place in a message.
 pub(super) struct Reader<'a> {
     pub parser: Parser<'a>,
     source: &'a Source<'a>,
+    /// Statements around the present one: EXPLAIN, PREPARE and COPY hold others.
+    depth: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(source: &'a Source<'a>, tokens: Vec<TokenWithSpan>) -> Self {
-        let parser = Parser::new(&Language).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
-        Self { parser, source }
+        let parser = Parser::new(&source.language).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
+        Self { parser, source, depth: 0 }
     }
 
     /// Reads everything.
@@ -46,14 +49,20 @@ impl<'a> Reader<'a> {
             let end = self.source.offset(self.parser.get_current_token().span.end).unwrap_or(start);
             let from = cursor.move_to(self.source.text, start);
             let to = cursor.move_to(self.source.text, end);
-            let text = self.source.text[from..to].to_owned();
+            let text = self.source.text[from..to].trim_end().to_owned();
             found.push(Parsed::new(statement, text, start, self.source.lines.clone()));
         }
     }
 
     /// Reads one statement.
     pub(super) fn statement(&mut self) -> Result<Statement> {
-        statement::read(self)
+        if self.depth >= STATEMENTS_MAX {
+            return Err(self.too_deep(STATEMENTS_MAX));
+        }
+        self.depth += 1;
+        let statement = statement::read(self);
+        self.depth -= 1;
+        statement
     }
 
     /// That nothing follows.
@@ -272,12 +281,7 @@ impl<'a> Reader<'a> {
     /// `Expected: x, found: y at Line: 1, Column: 2` as PostgreSQL would say it.
     fn from_parser(&self, error: &ParserError) -> Error {
         let message = match error {
-            ParserError::RecursionLimitExceeded => {
-                return Error::new(ErrorKind::StatementTooComplex, "stack depth limit exceeded")
-                    .detail(format!("The statement nests more than {NESTING_MAX} levels deep."))
-                    .hint("Split the statement, or use WITH to name its parts.")
-                    .at(self.position());
-            }
+            ParserError::RecursionLimitExceeded => return self.too_deep(NESTING_MAX),
             ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
         };
         let (message, place) = split_place(message);
@@ -291,6 +295,13 @@ impl<'a> Reader<'a> {
             None => self.unexpected_at(&TokenWithSpan::wrap(Token::EOF)),
         };
         error.detail(format!("Expected {expected}."))
+    }
+
+    fn too_deep(&self, levels: usize) -> Error {
+        Error::new(ErrorKind::StatementTooComplex, "stack depth limit exceeded")
+            .detail(format!("The statement nests more than {levels} levels deep."))
+            .hint("Split the statement, or use WITH to name its parts.")
+            .at(self.position())
     }
 
     /// The token that starts at a place: the parser's place is at it or a little after.

@@ -15,6 +15,8 @@ const MESSAGE_BYTES_MAX: usize = 1 << 30;
 const CHAIN_MAX: usize = 20_000;
 /// From here on an expression is parsed on a stack of its own.
 const CHAIN_DEEP: usize = 200;
+/// From this many parentheses inside each other on, too: frames of the parser are large.
+const NESTING_DEEP: usize = 6;
 /// Room for [`CHAIN_MAX`] frames of dropping, printing or visiting.
 const DEEP_STACK_BYTES: usize = 64 << 20;
 
@@ -45,9 +47,11 @@ impl Parsed {
 pub(super) struct Source<'a> {
     pub text: &'a str,
     tokens: Vec<TokenWithSpan>,
+    pub language: Language,
     /// Characters before each line.
     pub lines: Arc<[usize]>,
     chain: usize,
+    nesting: usize,
 }
 
 impl<'a> Source<'a> {
@@ -57,13 +61,14 @@ impl<'a> Source<'a> {
         }
         let lines: Arc<[usize]> = line_starts(text).into();
         let mut tokens = Vec::new();
-        let tokenizer = &mut Tokenizer::new(&Language, text);
+        let language = Language::for_tokens(0);
+        let tokenizer = &mut Tokenizer::new(&language, text);
         tokenizer.tokenize_with_location_into_buf(&mut tokens).map_err(|error| {
             let offset = offset_in(&lines, error.location).unwrap_or(0);
             lexical_error(&error.message, text, offset)
         })?;
         forget_foreign_keywords(&mut tokens);
-        let (chain, place) = longest_chain(&tokens);
+        let Extent { chain, place, nesting } = extent(&tokens);
         if chain > CHAIN_MAX {
             let error = Error::new(ErrorKind::StatementTooComplex, "stack depth limit exceeded")
                 .detail(format!("One expression has more than {CHAIN_MAX} operators."))
@@ -73,7 +78,8 @@ impl<'a> Source<'a> {
                 None => error,
             });
         }
-        Ok(Self { text, tokens, lines, chain })
+        let language = Language::for_tokens(tokens.len());
+        Ok(Self { text, tokens, language, lines, chain, nesting })
     }
 
     /// True when trees of this message may be deeper than an ordinary stack bears.
@@ -84,7 +90,7 @@ impl<'a> Source<'a> {
     /// Parses on a stack that bears the depth of this message.
     pub(super) fn within_stack<T>(&self, parse: impl FnOnce(Vec<TokenWithSpan>) -> Result<T>) -> Result<T> {
         let tokens = self.tokens.clone();
-        match self.is_deep() {
+        match self.is_deep() || self.nesting > NESTING_DEEP {
             true => stacker::grow(DEEP_STACK_BYTES, || parse(tokens)),
             false => parse(tokens),
         }
@@ -156,13 +162,22 @@ fn forget_foreign_keywords(tokens: &mut [TokenWithSpan]) {
     }
 }
 
-/// The most operators that can make one tree deep, and where that many are reached. An upper bound: commas and clauses
-/// begin anew, everything that is no operand counts.
-fn longest_chain(tokens: &[TokenWithSpan]) -> (usize, Location) {
+/// How deep the trees of a message can be.
+struct Extent {
+    /// The most operators that can make one tree lean to a side. An upper bound: commas and clauses begin anew.
+    chain: usize,
+    /// Where that many are reached.
+    place: Location,
+    /// The most parentheses inside each other.
+    nesting: usize,
+}
+
+fn extent(tokens: &[TokenWithSpan]) -> Extent {
     let mut stack = vec![(0_usize, 0_usize)];
-    let mut longest = (0, Location::empty());
+    let mut extent = Extent { chain: 0, place: Location::empty(), nesting: 0 };
     for token in tokens {
         let level = stack.len() - 1;
+        extent.nesting = extent.nesting.max(level);
         let (operators, unions) = &mut stack[level];
         match &token.token {
             Token::LParen | Token::LBracket => {
@@ -177,7 +192,6 @@ fn longest_chain(tokens: &[TokenWithSpan]) -> (usize, Location) {
             Token::SemiColon => stack = vec![(0, 0)],
             Token::Comma => *operators = 0,
             Token::Word(word) => match word.keyword {
-                Keyword::NoKeyword => {}
                 Keyword::SELECT
                 | Keyword::FROM
                 | Keyword::WHERE
@@ -187,7 +201,8 @@ fn longest_chain(tokens: &[TokenWithSpan]) -> (usize, Location) {
                     *operators = 0;
                 }
                 Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT => *unions += 1,
-                _ => *operators += 1,
+                keyword if is_operator(keyword) => *operators += 1,
+                _ => {}
             },
             Token::Whitespace(Whitespace::Space | Whitespace::Newline | Whitespace::Tab) | Token::Number(..) => {}
             Token::SingleQuotedString(_) | Token::Placeholder(_) => {}
@@ -195,10 +210,37 @@ fn longest_chain(tokens: &[TokenWithSpan]) -> (usize, Location) {
         }
         if let Some((operators, unions)) = stack.last() {
             let here = (*operators).max(*unions);
-            if here > longest.0 {
-                longest = (here, token.span.start);
+            if here > extent.chain {
+                extent.chain = here;
+                extent.place = token.span.start;
             }
         }
     }
-    longest
+    extent
+}
+
+/// Words that stand between or after operands.
+fn is_operator(keyword: Keyword) -> bool {
+    matches!(
+        keyword,
+        Keyword::AND
+            | Keyword::OR
+            | Keyword::XOR
+            | Keyword::NOT
+            | Keyword::IS
+            | Keyword::IN
+            | Keyword::LIKE
+            | Keyword::ILIKE
+            | Keyword::SIMILAR
+            | Keyword::BETWEEN
+            | Keyword::NOTNULL
+            | Keyword::COLLATE
+            | Keyword::AT
+            | Keyword::OPERATOR
+            | Keyword::OVERLAPS
+            | Keyword::DIV
+            | Keyword::REGEXP
+            | Keyword::RLIKE
+            | Keyword::MEMBER
+    )
 }

@@ -14,7 +14,7 @@ fn one(sql: &str) -> Statement {
     match parse(sql) {
         Ok(mut found) if found.len() == 1 => found.remove(0).statement,
         Ok(found) => panic!("{sql}: {} statements", found.len()),
-        Err(error) => panic!("{sql}: {error} at {:?}", error.position()),
+        Err(error) => panic!("{:.300}: {error} at {:?}", sql, error.position()),
     }
 }
 

@@ -45,7 +45,10 @@ fn the_form_with_parentheses() {
 
 #[test]
 fn the_old_form() {
-    let old = copy("COPY t FROM '/x' WITH DELIMITER AS ',' NULL AS '' CSV HEADER QUOTE '\"' ESCAPE AS '\"' FORCE NOT NULL a, b").options;
+    let old = copy(
+        "COPY t FROM '/x' WITH DELIMITER AS ',' NULL AS '' CSV HEADER QUOTE '\"' ESCAPE AS '\"' FORCE NOT NULL a, b",
+    )
+    .options;
     assert_eq!((old.format, old.header, old.delimiter), (Some(CopyFileFormat::Csv), Some(CopyHeader::On), Some(b',')));
     assert_eq!(old.force_not_null, Some(names(&["a", "b"])));
     assert_eq!(copy("COPY t TO STDOUT CSV FORCE QUOTE *").options.force_quote, Some(Vec::new()));

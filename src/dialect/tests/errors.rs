@@ -50,7 +50,10 @@ fn unknown_options_name_the_known_ones() {
     ] {
         let error = fails(sql);
         assert!(error.message().starts_with("unrecognized"), "{error}");
-        assert!(error.hint_text().is_some_and(|hint| hint.contains(near) && hint.contains("Known options are")), "{error}");
+        assert!(
+            error.hint_text().is_some_and(|hint| hint.contains(near) && hint.contains("Known options are")),
+            "{error}"
+        );
         assert!(error.position().is_some(), "{error}");
     }
     let Statement::CreateTable(table) = one("CREATE TABLE t (a int) WITH (flush_intervall = '1 s')") else { panic!() };
@@ -100,6 +103,19 @@ fn deep_nesting_is_an_error_and_not_a_crash() {
         format!("SELECT a{}", " OR a".repeat(100_000)),
         format!("SELECT * FROM {}t{}", "(".repeat(500), ")".repeat(500)),
         format!("SELECT {}", "ARRAY[".repeat(3_000)),
+        format!("SELECT {}", "ARRAY[".repeat(45)),
+        format!("SELECT {}", "extract(".repeat(40)),
+        format!("SELECT {}", "NOT (".repeat(40)),
+        format!("SELECT {}", "CASE WHEN EXISTS (SELECT trim(".repeat(15)),
+        format!("SELECT {}", "interval(f(position(".repeat(15)),
+        format!("SELECT {}", "interval ".repeat(30_000)),
+        format!("SELECT {}", "date ".repeat(30_000)),
+        format!("SELECT {}", "~ ".repeat(30_000)),
+        format!("SELECT {}", "@ ".repeat(5_000)),
+        format!("SELECT {}", "PRIOR ".repeat(5_000)),
+        format!("SELECT {}", "f(position(trim(".repeat(20)),
+        format!("SELECT * FROM {}t a JOIN u b ON tru", "(".repeat(40)),
+        format!("SELECT * FROM {}t a JOIN u b ON", "(SELECT * FROM (".repeat(12)),
     ] {
         let start = std::time::Instant::now();
         let error = parse(&sql).err().unwrap_or_else(|| panic!("{}", &sql[..60]));
@@ -114,6 +130,7 @@ fn nesting_that_people_write_is_fine() {
     one(&nested);
     one(&format!("SELECT {}1{}", "coalesce(1, ".repeat(25), ")".repeat(25)));
     one(&format!("{}SELECT 1{}", "SELECT * FROM (".repeat(15), ") x".repeat(15)));
+    one(&format!("SELECT * FROM {}t {}", "(".repeat(10), "JOIN t ON true) ".repeat(10)));
     one(&format!("SELECT {}1{}", "CASE WHEN true THEN ".repeat(20), " END".repeat(20)));
 }
 
@@ -122,7 +139,8 @@ fn long_chains_are_balanced() {
     let chain = (0..8_000).map(|number| format!("id = {number}")).collect::<Vec<_>>().join(" OR ");
     let Statement::Query(query) = one(&format!("SELECT * FROM t WHERE {chain}")) else { panic!() };
     // An ordinary stack must do from here on.
-    let printed = std::thread::Builder::new().stack_size(256 << 10).spawn(move || query.to_string()).unwrap().join().unwrap();
+    let printed =
+        std::thread::Builder::new().stack_size(256 << 10).spawn(move || query.to_string()).unwrap().join().unwrap();
     assert_eq!(printed, format!("SELECT * FROM t WHERE {chain}"));
 }
 

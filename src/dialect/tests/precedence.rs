@@ -23,7 +23,9 @@ fn shape(expression: &Expr) -> String {
         Expr::IsTrue(inner) => format!("({} TRUE)", shape(inner)),
         Expr::Like { expr, pattern, .. } => format!("({} LIKE {})", shape(expr), shape(pattern)),
         Expr::Between { expr, low, high, .. } => format!("({} BETWEEN {} {})", shape(expr), shape(low), shape(high)),
-        Expr::InList { expr, list, .. } => format!("({} IN {})", shape(expr), list.iter().map(shape).collect::<String>()),
+        Expr::InList { expr, list, .. } => {
+            format!("({} IN {})", shape(expr), list.iter().map(shape).collect::<String>())
+        }
         Expr::Cast { expr, data_type, .. } => format!("({} :: {data_type})", shape(expr)),
         other => other.to_string(),
     }

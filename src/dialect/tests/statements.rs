@@ -11,7 +11,10 @@ fn settings() {
     let values = |list: &[&str]| SetValue::Values(names(list));
     assert_eq!(set("SET search_path TO a, \"B\", '$user'").value, values(&["a", "B", "$user"]));
     assert_eq!(set("SET LOCAL work_mem = '4MB'").scope, SetScope::Local);
-    assert_eq!(set("SET SESSION x.y = -1.5"), SetVariable { scope: SetScope::Session, name: "x.y".into(), value: values(&["-1.5"]) });
+    assert_eq!(
+        set("SET SESSION x.y = -1.5"),
+        SetVariable { scope: SetScope::Session, name: "x.y".into(), value: values(&["-1.5"]) }
+    );
     assert_eq!(set("SET DateStyle = ISO, MDY").name, "datestyle");
     assert_eq!(set("SET a = on").value, values(&["on"]));
     assert_eq!(set("SET a TO DEFAULT").value, SetValue::Default);
@@ -25,7 +28,9 @@ fn settings() {
     assert!(matches!(one("SET ROLE bob"), Statement::SetRole { role: Some(role), .. } if role == "bob"));
     assert!(matches!(one("SET SESSION AUTHORIZATION DEFAULT"), Statement::SetRole { role: None, .. }));
     assert!(matches!(one("SET CONSTRAINTS ALL DEFERRED"), Statement::SetConstraints));
-    assert!(matches!(one("SHOW transaction isolation level"), Statement::Show(Setting::Named(name)) if name == "transaction_isolation"));
+    assert!(
+        matches!(one("SHOW transaction isolation level"), Statement::Show(Setting::Named(name)) if name == "transaction_isolation")
+    );
     assert!(matches!(one("SHOW TIME ZONE"), Statement::Show(Setting::Named(name)) if name == "timezone"));
     assert!(matches!(one("SHOW ALL"), Statement::Show(Setting::All)));
     assert!(matches!(one("SHOW server_version"), Statement::Show(Setting::Named(_))));
@@ -78,7 +83,9 @@ fn prepared_statements_and_cursors() {
     assert!(matches!(one("DEALLOCATE PREPARE ALL"), Statement::Deallocate(None)));
     assert!(matches!(one("DEALLOCATE p"), Statement::Deallocate(Some(_))));
     assert_eq!(fails("PREPARE p AS BEGIN").sqlstate(), "42601");
-    let Statement::DeclareCursor(cursor) = one("DECLARE c BINARY NO SCROLL CURSOR WITH HOLD FOR SELECT 1") else { panic!() };
+    let Statement::DeclareCursor(cursor) = one("DECLARE c BINARY NO SCROLL CURSOR WITH HOLD FOR SELECT 1") else {
+        panic!()
+    };
     assert!(cursor.binary && cursor.hold && cursor.scroll == Some(false));
     for (sql, direction) in [
         ("FETCH c", Direction::Forward(1)),
@@ -108,7 +115,9 @@ fn prepared_statements_and_cursors() {
 
 #[test]
 fn upkeep_and_history() {
-    let Statement::Optimize(optimize) = one("OPTIMIZE s.t WHERE day > '2024-01-01' ZORDER BY (a, B) FULL") else { panic!() };
+    let Statement::Optimize(optimize) = one("OPTIMIZE s.t WHERE day > '2024-01-01' ZORDER BY (a, B) FULL") else {
+        panic!()
+    };
     assert!(optimize.full && optimize.condition.is_some());
     assert_eq!(optimize.zorder_by, names(&["a", "b"]));
     let vacuum = |sql: &str| match one(sql) {
@@ -124,9 +133,14 @@ fn upkeep_and_history() {
     assert!(matches!(one("ANALYZE"), Statement::Analyze(Analyze { tables }) if tables.is_empty()));
     assert!(matches!(one("ANALYZE VERBOSE t (a, b)"), Statement::Analyze(Analyze { tables }) if tables.len() == 1));
     assert!(matches!(one("FLUSH TABLE t"), Statement::Flush(_)));
-    assert!(matches!(one("DESCRIBE HISTORY t LIMIT 3"), Statement::DescribeHistory(DescribeHistory { limit: Some(3), .. })));
+    assert!(matches!(
+        one("DESCRIBE HISTORY t LIMIT 3"),
+        Statement::DescribeHistory(DescribeHistory { limit: Some(3), .. })
+    ));
     assert!(matches!(one("DESC HISTORY t"), Statement::DescribeHistory(_)));
-    assert!(matches!(one("DESCRIBE history"), Statement::Describe(Describe { relation, .. }) if relation.name == "history"));
+    assert!(
+        matches!(one("DESCRIBE history"), Statement::Describe(Describe { relation, .. }) if relation.name == "history")
+    );
     assert!(matches!(one("DESCRIBE TABLE EXTENDED s.t"), Statement::Describe(Describe { extended: true, .. })));
     let restore = |sql: &str| match one(sql) {
         Statement::Restore(restore) => restore.to,
@@ -169,18 +183,27 @@ fn roles_and_privileges() {
         Statement::AlterRole(alter) => alter,
         other => panic!("{other:?}"),
     };
-    assert!(matches!(alter("ALTER USER bob PASSWORD NULL"), AlterRole::Options(_, RoleOptions { password: Some(None), .. })));
+    assert!(matches!(
+        alter("ALTER USER bob PASSWORD NULL"),
+        AlterRole::Options(_, RoleOptions { password: Some(None), .. })
+    ));
     assert!(matches!(alter("ALTER ROLE bob RENAME TO rob"), AlterRole::Rename(..)));
     assert!(matches!(alter("ALTER ROLE bob SET search_path TO a, b"), AlterRole::Setting(_, RoleSetting::Set(..))));
     assert!(matches!(alter("ALTER ROLE bob RESET ALL"), AlterRole::Setting(_, RoleSetting::Reset(Setting::All))));
     assert_eq!(fails("CREATE ROLE bob FROBNICATE").sqlstate(), "42601");
     assert_eq!(fails("CREATE ROLE bob REPLICATION").sqlstate(), "0A000");
-    let Statement::Grant(grant) = one("GRANT SELECT (a, b), UPDATE ON s.t, u TO bob, PUBLIC WITH GRANT OPTION") else { panic!() };
+    let Statement::Grant(grant) = one("GRANT SELECT (a, b), UPDATE ON s.t, u TO bob, PUBLIC WITH GRANT OPTION") else {
+        panic!()
+    };
     assert_eq!(grant.privileges[0], ("select".to_owned(), names(&["a", "b"])));
     assert_eq!((grant.kind.as_str(), grant.objects.len(), grant.grant_option), ("table", 2, true));
-    assert!(matches!(one("GRANT ALL PRIVILEGES ON ALL TABLES IN SCHEMA s TO bob"), Statement::Grant(grant) if grant.kind == "all tables in schema"));
+    assert!(
+        matches!(one("GRANT ALL PRIVILEGES ON ALL TABLES IN SCHEMA s TO bob"), Statement::Grant(grant) if grant.kind == "all tables in schema")
+    );
     assert!(matches!(one("GRANT admin TO bob"), Statement::Grant(grant) if grant.kind == "role"));
-    assert!(matches!(one("REVOKE GRANT OPTION FOR SELECT ON t FROM bob CASCADE"), Statement::Revoke(revoke) if revoke.cascade && revoke.grant_option));
+    assert!(
+        matches!(one("REVOKE GRANT OPTION FOR SELECT ON t FROM bob CASCADE"), Statement::Revoke(revoke) if revoke.cascade && revoke.grant_option)
+    );
 }
 
 #[test]
@@ -219,12 +242,19 @@ fn changes_of_rows() {
     assert!(insert.source.is_none() && insert.returning.is_some());
     let Statement::Insert(insert) = one("INSERT INTO s.t AS x (a) SELECT 1 ON CONFLICT DO NOTHING") else { panic!() };
     assert!(insert.on.is_some() && insert.table_alias.is_some());
+    let Statement::Insert(insert) = one("INSERT INTO t SELECT 1 RETURNING a") else { panic!() };
+    assert!(insert.returning.is_some());
+    let Statement::Insert(insert) = one("INSERT INTO t SELECT a FROM u RETURNING a AS returning") else { panic!() };
+    assert!(insert.returning.is_some());
     one("WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x");
-    let Statement::Update(update) = one("UPDATE ONLY_T SET (a, b) = (1, DEFAULT), c = DEFAULT FROM u, v WHERE true") else { panic!() };
-    assert!(update.from.is_some());
-    let Statement::Merge(merge) =
-        one("MERGE INTO t USING (SELECT 1 AS a) s ON t.a IS NOT DISTINCT FROM s.a AND true WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN MATCHED THEN UPDATE SET a = DEFAULT RETURNING t.a")
+    let Statement::Update(update) = one("UPDATE ONLY_T SET (a, b) = (1, DEFAULT), c = DEFAULT FROM u, v WHERE true")
     else {
+        panic!()
+    };
+    assert!(update.from.is_some());
+    let Statement::Merge(merge) = one(
+        "MERGE INTO t USING (SELECT 1 AS a) s ON t.a IS NOT DISTINCT FROM s.a AND true WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN MATCHED THEN UPDATE SET a = DEFAULT RETURNING t.a",
+    ) else {
         panic!()
     };
     assert_eq!(merge.clauses.len(), 2);

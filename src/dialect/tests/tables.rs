@@ -149,8 +149,12 @@ fn tables_from_queries_and_folders() {
 fn alter_table_in_all_forms() {
     let change = |sql: &str| alter(sql).change;
     assert!(matches!(change("ALTER TABLE t RENAME TO u"), AlterTable::Rename(to) if to == "u"));
-    assert!(matches!(change("ALTER TABLE t RENAME a TO b"), AlterTable::RenameColumn { column, to } if column == "a" && to == "b"));
-    assert!(matches!(change("ALTER TABLE t RENAME COLUMN A TO \"B\""), AlterTable::RenameColumn { column, to } if column == "a" && to == "B"));
+    assert!(
+        matches!(change("ALTER TABLE t RENAME a TO b"), AlterTable::RenameColumn { column, to } if column == "a" && to == "b")
+    );
+    assert!(
+        matches!(change("ALTER TABLE t RENAME COLUMN A TO \"B\""), AlterTable::RenameColumn { column, to } if column == "a" && to == "B")
+    );
     assert!(matches!(change("ALTER TABLE t RENAME CONSTRAINT a TO b"), AlterTable::RenameConstraint { .. }));
     assert!(matches!(change("ALTER TABLE t SET SCHEMA s"), AlterTable::SetSchema(schema) if schema == "s"));
     let view = alter("ALTER VIEW IF EXISTS s.v RENAME TO w");
@@ -163,14 +167,30 @@ fn alter_table_in_all_forms() {
     ) else {
         panic!()
     };
-    let shown: Vec<String> = changes.iter().map(|change| format!("{change:?}").split([' ', '(']).next().unwrap().to_owned()).collect();
+    let shown: Vec<String> =
+        changes.iter().map(|change| format!("{change:?}").split([' ', '(']).next().unwrap().to_owned()).collect();
     let expected = [
-        "AddColumn", "AddColumn", "DropColumn", "DropColumn", "AddConstraint", "AddConstraint", "DropConstraint", "SetNotNull",
-        "SetDefault", "SetDefault", "SetType", "SetOptions", "ResetOptions", "ClusterBy", "OwnerTo",
+        "AddColumn",
+        "AddColumn",
+        "DropColumn",
+        "DropColumn",
+        "AddConstraint",
+        "AddConstraint",
+        "DropConstraint",
+        "SetNotNull",
+        "SetDefault",
+        "SetDefault",
+        "SetType",
+        "SetOptions",
+        "ResetOptions",
+        "ClusterBy",
+        "OwnerTo",
     ];
     assert_eq!(shown, expected);
     assert!(matches!(&changes[1], TableChange::AddColumn { constraints, .. } if constraints.len() == 1));
-    assert!(matches!(&changes[3], TableChange::DropColumn { if_exists: true, column, cascade: false } if column == "d"));
+    assert!(
+        matches!(&changes[3], TableChange::DropColumn { if_exists: true, column, cascade: false } if column == "d")
+    );
     assert_eq!(fails("ALTER TABLE t ENABLE ROW LEVEL SECURITY").sqlstate(), "0A000");
     assert_eq!(fails("ALTER TABLE t ALTER a SET STATISTICS 3").sqlstate(), "0A000");
     assert_eq!(fails("ALTER TABLE t FROBNICATE").sqlstate(), "42601");
@@ -190,7 +210,9 @@ fn views_and_schemas() {
     let made = schema("CREATE SCHEMA IF NOT EXISTS s AUTHORIZATION bob");
     assert_eq!((made.name.as_str(), made.owner.as_deref(), made.if_not_exists), ("s", Some("bob"), true));
     assert_eq!(schema("CREATE SCHEMA AUTHORIZATION bob").name, "bob");
-    assert!(matches!(one("ALTER SCHEMA s RENAME TO r"), Statement::AlterSchema(AlterSchema { change: SchemaChange::Rename(to), .. }) if to == "r"));
+    assert!(
+        matches!(one("ALTER SCHEMA s RENAME TO r"), Statement::AlterSchema(AlterSchema { change: SchemaChange::Rename(to), .. }) if to == "r")
+    );
     assert!(matches!(one("ALTER SCHEMA s OWNER TO r"), Statement::AlterSchema(_)));
 }
 
@@ -202,7 +224,10 @@ fn drop_truncate_and_comment() {
     assert!(matches!(one("DROP VIEW v RESTRICT"), Statement::Drop(Drop { kind: DropKind::View, cascade: false, .. })));
     assert!(matches!(one("DROP SCHEMA s"), Statement::Drop(Drop { kind: DropKind::Schema, .. })));
     assert!(matches!(one("DROP USER u"), Statement::Drop(Drop { kind: DropKind::Role, .. })));
-    assert!(matches!(one("TRUNCATE a, b RESTART IDENTITY CASCADE"), Statement::Truncate(Truncate { cascade: true, restart_identity: true, .. })));
+    assert!(matches!(
+        one("TRUNCATE a, b RESTART IDENTITY CASCADE"),
+        Statement::Truncate(Truncate { cascade: true, restart_identity: true, .. })
+    ));
     let comment = |sql: &str| match one(sql) {
         Statement::Comment(comment) => comment,
         other => panic!("{other:?}"),
