@@ -1,1 +1,168 @@
-//! The only floor that knows any protocol: listeners, logins, messages.
+//! The wires: the only floor that knows a protocol.
+//!
+//! [`Server`] opens a database's listeners and closes them. Stopping has three steps: no new connections and idle ones
+//! told, busy ones given until the deadline, then their statements cancelled and the rest cut off.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::{Error, ErrorKind, Result};
+
+mod http;
+mod postgres;
+mod tls;
+
+use postgres::Postgres;
+use tls::Tls;
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// After a failed accept (no file handles left) the listener rests.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// How long clients are given to read why their statement was cancelled.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Clients that have not logged in, beside `connections_max` sessions.
+const OPENING_MAX: usize = 100;
+
+/// The listeners of a database.
+pub struct Server {
+    database: Arc<Database>,
+    postgres: Option<SocketAddr>,
+    http: Option<SocketAddr>,
+    stopping: CancellationToken,
+    killed: CancellationToken,
+    listeners: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Opens the listeners that the database's configuration names; port 0 picks a free one.
+    pub async fn start(database: &Arc<Database>) -> Result<Self> {
+        let config = database.config();
+        let tls = tls(config)?;
+        let mut server = Self {
+            database: Arc::clone(database),
+            postgres: None,
+            http: None,
+            stopping: CancellationToken::new(),
+            killed: CancellationToken::new(),
+            listeners: Vec::new(),
+        };
+        if let Some(listener) = listen(config.pg.as_ref()).await? {
+            server.postgres = Some(listener.local_addr()?);
+            server.listeners.push(server.accept_postgres(listener, tls));
+        }
+        if let Some(listener) = listen(config.http.as_ref()).await? {
+            server.http = Some(listener.local_addr()?);
+            let serving = http::serve(listener, Arc::clone(database), server.stopping.clone());
+            server.listeners.push(tokio::spawn(async move {
+                if let Err(error) = serving.await {
+                    tracing::error!(%error, "the HTTP listener failed");
+                }
+            }));
+        }
+        Ok(server)
+    }
+
+    /// Where PostgreSQL clients connect.
+    pub fn postgres_address(&self) -> Option<SocketAddr> {
+        self.postgres
+    }
+
+    /// Where HTTP clients connect.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http
+    }
+
+    /// Stops: no new clients, idle ones are told, running statements may end until `shutdown_deadline_ms`.
+    pub async fn stop(self) -> Result<()> {
+        self.stopping.cancel();
+        let deadline = Duration::from_millis(self.database.config().shutdown_deadline_ms);
+        let clock = self.database.server().clock().clone();
+        // A listener's task ends with its last connection; one that panicked has nothing left to end.
+        let mut ended = std::pin::pin!(futures::future::join_all(self.listeners));
+        tokio::select! {
+            _ = &mut ended => return self.database.close().await,
+            () = clock.sleep(deadline) => {}
+        }
+        // Cancels what still runs, so that clients are told, before the connections are cut.
+        self.database.close().await?;
+        tokio::select! {
+            _ = &mut ended => return Ok(()),
+            () = clock.sleep(LAST_WORDS) => {}
+        }
+        self.killed.cancel();
+        ended.await;
+        Ok(())
+    }
+
+    fn accept_postgres(&self, listener: TcpListener, tls: Option<Tls>) -> JoinHandle<()> {
+        let stopping = self.stopping.clone();
+        let clock = self.database.server().clock().clone();
+        let most = self.database.config().connections_max + OPENING_MAX;
+        let postgres =
+            Arc::new(Postgres::new(Arc::clone(&self.database), tls, self.stopping.clone(), self.killed.clone()));
+        tokio::spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    Some(_) = connections.join_next() => continue,
+                    () = stopping.cancelled() => break,
+                };
+                match accepted {
+                    // Beyond the limit a client cannot even be told: each one that is takes memory.
+                    Ok(_) if connections.len() >= most => {}
+                    Ok((stream, peer)) => {
+                        let postgres = Arc::clone(&postgres);
+                        connections.spawn(async move { postgres.serve(stream, peer).await });
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        clock.sleep(ACCEPT_REST).await;
+                    }
+                }
+            }
+            drop(listener);
+            while connections.join_next().await.is_some() {}
+        })
+    }
+}
+
+fn tls(config: &Config) -> Result<Option<Tls>> {
+    config.tls.as_ref().map(|(certificate, key)| Tls::load(certificate, key)).transpose()
+}
+
+async fn listen(address: Option<&String>) -> Result<Option<TcpListener>> {
+    let Some(address) = address else { return Ok(None) };
+    let failed = |error: std::io::Error| {
+        Error::new(ErrorKind::IoError, format!("cannot listen on {address}: {error}"))
+            .hint("Is another server running there? Port 0 picks a free port.")
+    };
+    let mut last = None;
+    for resolved in tokio::net::lookup_host(address).await.map_err(failed)? {
+        match bind(resolved) {
+            Ok(listener) => return Ok(Some(listener)),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(failed(last.unwrap_or_else(|| std::io::Error::other("the name has no address"))))
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    // Accepted connections inherit it: a client whose machine has vanished is noticed in the end.
+    socket.set_keepalive(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}

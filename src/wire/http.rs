@@ -1,0 +1,48 @@
+//! HTTP: whether the server lives (`/healthz`), whether it takes work (`/readyz`), and its counters (`/metrics`).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::database::Database;
+use crate::error::Result;
+
+/// What the answers are made from.
+#[derive(Clone)]
+struct Shared {
+    database: Arc<Database>,
+    stopping: CancellationToken,
+}
+
+/// Serves until `stopping`.
+pub(super) async fn serve(listener: TcpListener, database: Arc<Database>, stopping: CancellationToken) -> Result<()> {
+    let shared = Shared { database, stopping: stopping.clone() };
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(shared);
+    axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned()).await?;
+    Ok(())
+}
+
+async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
+    match shared.stopping.is_cancelled() {
+        false => (StatusCode::OK, "ready\n"),
+        true => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+    }
+}
+
+async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
+    let sessions = shared.database.sessions().len();
+    let text = format!(
+        "# HELP headwater_sessions Open sessions.\n# TYPE headwater_sessions gauge\nheadwater_sessions {sessions}\n"
+    );
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+}

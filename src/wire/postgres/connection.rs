@@ -1,0 +1,226 @@
+//! The loop of a connection: a message in, its answer out, until the client leaves or the server stops.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::io::AsyncRead;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind};
+use crate::session::cells::Style;
+use crate::session::text::zone::Zone;
+use crate::session::{Canceller, Session, TransactionStatus};
+use crate::wire::postgres::extended::Statement;
+use crate::wire::postgres::frame::{Broken, Frame, read_frame, violation};
+use crate::wire::postgres::keys::Key;
+use crate::wire::postgres::message::Message;
+use crate::wire::postgres::portal::Portal;
+use crate::wire::postgres::{Fault, Level, Outbox, answer};
+
+/// Messages that are read ahead of the one at work.
+const MESSAGES_AHEAD_MAX: usize = 32;
+
+/// The two ways a connection ends from outside.
+pub(super) struct Ends {
+    /// The server stops: leave once idle.
+    pub(super) stopping: CancellationToken,
+    /// The client has left or the server's deadline has passed: leave now.
+    pub(super) gone: CancellationToken,
+}
+
+/// A logged-in client.
+pub(super) struct Connection {
+    pub(super) session: Session,
+    pub(super) outbox: Outbox,
+    pub(super) statements: HashMap<String, Arc<Statement>>,
+    pub(super) portals: HashMap<String, Portal>,
+    pub(super) clock: Clock,
+    inbox: mpsc::Receiver<Result<Frame, Error>>,
+    /// After an error in the extended protocol everything up to Sync is skipped.
+    skipping: bool,
+    ends: Ends,
+    _key: Key,
+}
+
+impl Connection {
+    /// Starts to read ahead.
+    pub(super) fn start(
+        session: Session,
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        outbox: Outbox,
+        key: Key,
+        ends: Ends,
+        clock: Clock,
+    ) -> Self {
+        let (sender, inbox) = mpsc::channel(MESSAGES_AHEAD_MAX);
+        tokio::spawn(read_ahead(reader, sender, session.canceller(), ends.gone.clone()));
+        Self {
+            session,
+            outbox,
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            clock,
+            inbox,
+            skipping: false,
+            ends,
+            _key: key,
+        }
+    }
+
+    /// Serves the client until it leaves.
+    pub(super) async fn run(mut self) {
+        match self.serve().await {
+            Ok(()) | Err(Fault::Closed) => {}
+            Err(Fault::Fatal(error) | Fault::Statement(error)) => {
+                answer::error(&mut self.outbox.buffer, &error, Level::Fatal);
+            }
+        }
+        self.outbox.close().await;
+        // Ends the reader, if the client still talks.
+        self.ends.gone.cancel();
+    }
+
+    async fn serve(&mut self) -> Result<(), Fault> {
+        self.outbox.flush().await?;
+        loop {
+            let Some(frame) = self.next_frame().await? else { return Ok(()) };
+            if self.skipping && Message::is_extended(&frame) && frame.letter != b'S' {
+                continue;
+            }
+            let extended = Message::is_extended(&frame);
+            match self.answer(frame).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(Fault::Statement(error)) => self.fail(error, extended).await?,
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// The next message while nothing runs; `None` when the client has left.
+    async fn next_frame(&mut self) -> Result<Option<Frame>, Fault> {
+        let stopped = || {
+            let error = Error::new(ErrorKind::AdminShutdown, "terminating connection due to administrator command");
+            Err(Fault::Fatal(error))
+        };
+        tokio::select! {
+            biased;
+            () = self.ends.stopping.cancelled() => stopped(),
+            frame = self.inbox.recv() => match frame {
+                Some(Ok(frame)) => Ok(Some(frame)),
+                Some(Err(error)) => Err(Fault::Fatal(error)),
+                None => Ok(None),
+            },
+            () = self.ends.gone.cancelled() => Err(Fault::Closed),
+        }
+    }
+
+    /// The next message of a client that sends COPY data.
+    pub(super) async fn next_copy_message(&mut self) -> Result<Message, Fault> {
+        match self.inbox.recv().await {
+            Some(Ok(frame)) => Message::decode(frame).map_err(Fault::Fatal),
+            Some(Err(error)) => Err(Fault::Fatal(error)),
+            None => Err(Fault::Closed),
+        }
+    }
+
+    /// Answers one message; false when the client leaves.
+    async fn answer(&mut self, frame: Frame) -> Result<bool, Fault> {
+        match Message::decode(frame)? {
+            Message::Query(text) => self.query(&text).await?,
+            Message::Parse { name, text, types } => self.parse(name, &text, &types).await?,
+            Message::Bind(bind) => self.bind(bind)?,
+            Message::Describe(target) => self.describe(&target)?,
+            Message::Execute { portal, rows_max } => self.execute(&portal, rows_max).await?,
+            Message::Close(target) => self.close(&target),
+            Message::Flush => self.outbox.flush().await?,
+            Message::Sync => {
+                self.skipping = false;
+                self.ready().await?;
+            }
+            // What is left of a COPY that failed.
+            Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => {}
+            Message::Terminate => return Ok(false),
+            Message::Other(letter) => {
+                return Err(Fault::Fatal(violation(format!("invalid frontend message type {letter}"))));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Tells the client that a statement failed.
+    async fn fail(&mut self, error: Error, extended: bool) -> Result<(), Fault> {
+        let error = self.session.failed(error);
+        self.write_notices();
+        answer::error(&mut self.outbox.buffer, &error, Level::Error);
+        if extended {
+            self.skipping = true;
+            return self.outbox.relieve().await;
+        }
+        self.ready().await
+    }
+
+    /// Says that the server waits for the next statement.
+    pub(super) async fn ready(&mut self) -> Result<(), Fault> {
+        if self.session.transaction_status() == TransactionStatus::Idle {
+            // Portals live as long as their transaction.
+            self.portals.clear();
+        }
+        self.write_notices();
+        self.write_changed_settings();
+        answer::ready(&mut self.outbox.buffer, self.session.transaction_status());
+        self.outbox.flush().await
+    }
+
+    /// Sends the notices since the last time.
+    pub(super) fn write_notices(&mut self) {
+        for notice in self.session.take_notices() {
+            answer::notice(&mut self.outbox.buffer, &notice);
+        }
+    }
+
+    fn write_changed_settings(&mut self) {
+        for (name, value) in self.session.settings().lock().take_reported_changes() {
+            answer::parameter_status(&mut self.outbox.buffer, &name, &value);
+        }
+    }
+
+    /// The zone that timestamptz values are in.
+    pub(super) fn zone(&self) -> Zone {
+        Zone::from(self.session.settings().lock().time_zone())
+    }
+
+    /// How values look in this session.
+    pub(super) fn style(&self) -> Style {
+        Style { zone: self.zone(), reg_name: None }
+    }
+}
+
+/// Reads messages while others are at work. A client that leaves ends the statement that runs.
+async fn read_ahead(
+    mut reader: impl AsyncRead + Send + Unpin,
+    inbox: mpsc::Sender<Result<Frame, Error>>,
+    canceller: Canceller,
+    gone: CancellationToken,
+) {
+    let reading = async {
+        loop {
+            let read = match read_frame(&mut reader).await {
+                Ok(frame) => Ok(frame),
+                Err(Broken::Closed) => return,
+                Err(Broken::Protocol(error)) => Err(error),
+            };
+            let last = !matches!(&read, Ok(frame) if frame.letter != b'X');
+            if inbox.send(read).await.is_err() || last {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = reading => {}
+        () = gone.cancelled() => {}
+    }
+    canceller.cancel();
+}
