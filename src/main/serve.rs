@@ -1,0 +1,67 @@
+//! `headwater serve`: opens the database, listens, and closes it in order when told to stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use headwater::{Config, Database, Result, Server, Trust};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Serves until SIGTERM or Ctrl-C.
+pub async fn run(config: Config) -> Result<ExitCode> {
+    let (_database, server) = start(config).await?;
+    finish(server).await
+}
+
+/// Opens the database and says where it can be reached and what is unsafe about it.
+pub async fn start(config: Config) -> Result<(Arc<Database>, Server)> {
+    let database = Database::open(config).await?;
+    set_password(&database).await?;
+    let server = Server::start(&database).await?;
+    println!("headwater {} serves {}", env!("CARGO_PKG_VERSION"), database.config().folder.display());
+    if let Some(address) = server.postgres_address() {
+        println!("listening for postgres on {address}");
+    }
+    if let Some(address) = server.http_address() {
+        println!("listening for http on {address}");
+    }
+    for warning in warnings(database.config(), &server) {
+        println!("warning: {warning}");
+    }
+    Ok((database, server))
+}
+
+/// The first role gets the password that the settings name.
+async fn set_password(database: &Database) -> Result<()> {
+    if let Some(password) = &database.config().password {
+        let text = format!("ALTER ROLE headwater PASSWORD '{}'", password.replace('\'', "''"));
+        database.session()?.sql(&text).await?;
+    }
+    Ok(())
+}
+
+/// What is unsafe about the settings.
+fn warnings(config: &Config, server: &Server) -> Vec<&'static str> {
+    let everywhere = server.postgres_address().is_some_and(|address| !address.ip().is_loopback());
+    let http_everywhere = server.http_address().is_some_and(|address| !address.ip().is_loopback());
+    let cases = [
+        (config.trust == Trust::All && everywhere, "anyone on the network may log in as a role without a password (trust = all)"),
+        (config.trust == Trust::Loopback && config.password.is_none(), "anyone on this machine may log in as a role without a password (trust = loopback)"),
+        (everywhere && config.tls.is_none(), "clients on the network are served without TLS: what they read can be seen (tls_cert, tls_key)"),
+        (http_everywhere, "http is open to the network: /metrics tells how busy the server is"),
+    ];
+    cases.into_iter().filter(|(applies, _)| *applies).map(|(_, text)| text).collect()
+}
+
+/// Waits for the signal, then stops accepting, lets statements finish, and closes the database.
+pub async fn finish(server: Server) -> Result<ExitCode> {
+    println!("ready");
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    println!("stopping");
+    server.stop().await?;
+    println!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
