@@ -1,7 +1,38 @@
 //! The one integration-test program. Add a module here with a line of guidance.
 
+// How to start our server, PostgreSQL, and programs; how to read their answers.
+mod oracle;
+mod program;
+mod rows;
+mod server;
+
 // Properties of the source itself: floors, fences, sizes, banned words.
 mod tidy;
 
+// Features, one file each under tests/slt: start here when you add a statement or a function.
+mod script;
+mod slt;
+
+// Queries whose answers must be PostgreSQL's, under tests/differential.
+mod differential;
+
+// The command line: flags, environment, file; sql, check, config; start and stop.
+mod command_line;
+
 // The library as a program uses it.
 mod library;
+
+// psql itself against the server: meta-commands, COPY, cancel.
+mod psql;
+
+// kill -9 while a client writes: what was acknowledged is there.
+mod crash;
+
+// Tables in a bucket, through a real S3 API.
+mod bucket;
+
+// Other readers of the same tables: deltalake (Python) and DuckDB.
+mod readers;
+
+// Every program in sql/ runs and prints what its end says.
+mod programs;

@@ -1,0 +1,120 @@
+//! The same queries on PostgreSQL 15 and on us: names, types and rows must be equal, or the SQLSTATE.
+//!
+//! `tests/differential/setup.sql` makes the tables on both. Every other file there is a list of queries, each ended by a
+//! semicolon at the end of a line. A query that must differ has a line `-- differs: reason` before it; one that no longer
+//! differs fails the test, so that the list of differences can only shrink.
+
+use std::path::Path;
+
+use tokio_postgres::Client;
+
+use crate::oracle::Oracle;
+use crate::rows::{Answer, ask, failed, line};
+use crate::server::Server;
+use crate::tidy::files;
+
+const QUERIES_MIN: usize = 400;
+
+/// Differences that we know of may not grow beyond this.
+const DIFFERENCES_MAX: usize = 40;
+
+const MARK: &str = "-- differs:";
+
+struct Query {
+    place: String,
+    sql: String,
+    reason: Option<String>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queries_answer_as_postgresql_does() {
+    let (server, oracle) = (Server::start(), Oracle::start());
+    let (ours, theirs) = (server.connect().await, oracle.connect().await);
+    for (_, text) in files("tests/differential", "sql").iter().filter(|(path, _)| path.ends_with("setup.sql")) {
+        for client in [&ours, &theirs] {
+            client.batch_execute(text).await.expect("the tables are made on both servers");
+        }
+    }
+    let queries = queries();
+    assert!(queries.len() >= QUERIES_MIN, "only {} queries", queries.len());
+    let (mut failures, mut known) = (Vec::new(), 0);
+    for query in &queries {
+        let (mine, right) = (answer(&ours, &query.sql).await, answer(&theirs, &query.sql).await);
+        match (&query.reason, mine == right) {
+            (None, true) => {}
+            (Some(_), false) => known += 1,
+            (None, false) => {
+                failures.push(format!("{}\n{}\n  PostgreSQL: {right}\n  headwater:  {mine}", query.place, query.sql))
+            }
+            (Some(reason), true) => {
+                failures.push(format!("{}\n{}\n  is equal now; it was: {reason}", query.place, query.sql))
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} of {} queries:\n\n{}", failures.len(), queries.len(), failures.join("\n\n"));
+    assert!(known <= DIFFERENCES_MAX, "{known} known differences");
+    println!("{} queries, {known} known differences", queries.len());
+}
+
+fn queries() -> Vec<Query> {
+    let lists = files("tests/differential", "sql").into_iter().filter(|(path, _)| !path.ends_with("setup.sql"));
+    lists.flat_map(|(path, text)| read(&path, &text)).collect()
+}
+
+fn read(path: &Path, text: &str) -> Vec<Query> {
+    let name = path.file_name().expect("a file has a name").to_string_lossy().into_owned();
+    let (mut queries, mut sql, mut reason) = (Vec::new(), String::new(), None);
+    for (at, line) in text.lines().enumerate() {
+        if let Some(rest) = line.strip_prefix(MARK) {
+            reason = Some(rest.trim().to_owned());
+        } else if line.starts_with("--") || (sql.is_empty() && line.trim().is_empty()) {
+            continue;
+        } else {
+            sql.push_str(line);
+            sql.push('\n');
+            if line.trim_end().ends_with(';') {
+                let sql = std::mem::take(&mut sql).trim_end().trim_end_matches(';').to_owned();
+                queries.push(Query { place: format!("{name}:{}", at + 1), sql, reason: reason.take() });
+            }
+        }
+    }
+    assert!(sql.is_empty(), "{name} does not end with a semicolon");
+    queries
+}
+
+/// Names, type numbers and rows of a query, or its SQLSTATE, as one comparable text.
+async fn answer(client: &Client, sql: &str) -> String {
+    let types = match client.prepare(sql).await {
+        Ok(statement) => statement.columns().iter().map(|column| column.type_().oid()).collect::<Vec<_>>(),
+        Err(error) => return state(failed(&error)),
+    };
+    match ask(client, sql).await {
+        Answer::Rows(names, rows) => {
+            let mut lines: Vec<String> = rows.iter().map(|row| line(row)).collect();
+            if !is_ordered(sql) {
+                lines.sort();
+            }
+            let columns: Vec<String> = names.iter().zip(&types).map(|(name, oid)| format!("{name}:{oid}")).collect();
+            format!("[{}] {}", columns.join(", "), lines.join(" / "))
+        }
+        other => state(other),
+    }
+}
+
+fn state(answer: Answer) -> String {
+    match answer {
+        Answer::Failed(state, message) if state == "connection" => format!("lost: {message}"),
+        Answer::Failed(state, _) => format!("error {state}"),
+        Answer::Done(count) => format!("done {count}"),
+        Answer::Rows(..) => "rows".to_owned(),
+    }
+}
+
+/// True for a query whose outermost part has an ORDER BY: no parenthesis closes after the last one.
+fn is_ordered(sql: &str) -> bool {
+    let sql = sql.to_ascii_lowercase();
+    sql.rfind("order by").is_some_and(|at| {
+        let opened = sql[at..].matches('(').count();
+        opened >= sql[at..].matches(')').count()
+    })
+}

@@ -1,0 +1,117 @@
+//! Our server as users run it: the program, on free ports, in a folder of its own.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+
+use crate::program::{Running, read_until};
+
+/// How long a server may take to stop when it is told to.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running server; it ends, and its folder goes, with the test.
+pub struct Server {
+    program: Running,
+    address: SocketAddr,
+    folder: PathBuf,
+    arguments: Vec<String>,
+    _temporary: Option<TempDir>,
+}
+
+/// The program of the project.
+pub fn headwater() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
+    // The tests decide, not the shell they are run from.
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HEADWATER_") || name.starts_with("AWS_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl Server {
+    /// A server on an empty database.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server on an empty database, with more flags.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary folder can be made");
+        let folder = temporary.path().join("data");
+        let server = Self::open(&folder, arguments);
+        Self { _temporary: Some(temporary), ..server }
+    }
+
+    /// A server on a folder that the test keeps.
+    pub fn open(folder: &Path, arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let (program, address) = launch(folder, &arguments);
+        Self { program, address, folder: folder.to_owned(), arguments, _temporary: None }
+    }
+
+    /// Kills the server without warning and starts it again on its folder.
+    pub fn kill_and_restart(&mut self) {
+        self.program.kill();
+        (self.program, self.address) = launch(&self.folder, &self.arguments);
+    }
+
+    /// Sends SIGTERM and gives the exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        self.program.signal("TERM");
+        self.program.wait(STOP_LIMIT)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.program.id()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A connection as the first role.
+    pub async fn connect(&self) -> Client {
+        connect(self.address.port(), "headwater").await
+    }
+
+    /// `psql` on this server, quiet and without a user's settings.
+    pub fn psql(&self) -> Command {
+        let mut command = Command::new("psql");
+        command.args(["-X", "-h", "127.0.0.1", "-p", &self.port().to_string(), "-U", "headwater", "-d", "headwater"]);
+        command
+    }
+}
+
+/// A connection to a server on this machine.
+pub async fn connect(port: u16, database: &str) -> Client {
+    let text = format!("host=127.0.0.1 port={port} user=headwater dbname={database}");
+    let (client, connection) = tokio_postgres::connect(&text, NoTls).await.expect("the server takes connections");
+    tokio::spawn(connection);
+    client
+}
+
+fn launch(folder: &Path, arguments: &[String]) -> (Running, SocketAddr) {
+    let mut command = headwater();
+    command.arg("serve").arg("--data").arg(folder).args(["--pg", "127.0.0.1:0", "--http", "off"]).args(arguments);
+    let mut program = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+    let stdout = program.child().stdout.take().expect("standard output is piped");
+    let mut address = None;
+    let ((), mut rest) = read_until(stdout, |line| {
+        if let Some(text) = line.trim().strip_prefix("listening for postgres on ") {
+            address = text.parse().ok();
+        }
+        (line.trim() == "ready").then_some(())
+    });
+    // A pipe that nobody reads would stop the server once it is full.
+    std::thread::spawn(move || rest.read_to_end(&mut Vec::new()));
+    (program, address.expect("the server says where it listens"))
+}

@@ -1,0 +1,102 @@
+//! Runs every file of `tests/slt` over the wire, each in a schema of its own, several at a time.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_postgres::Client;
+
+use crate::oracle::Oracle;
+use crate::rows::{Answer, ask};
+use crate::script::Script;
+use crate::server::Server;
+use crate::tidy::files;
+
+/// Files that run at a time.
+const FILES_AT_A_TIME: usize = 4;
+
+/// The least number of files of features.
+const FILES_MIN: usize = 60;
+
+/// Failures printed for each file; the first one usually explains the others.
+const FAILURES_SHOWN: usize = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_file_holds_on_headwater() {
+    let server = Arc::new(Server::start());
+    let scripts = scripts();
+    assert!(scripts.len() >= FILES_MIN, "only {} files", scripts.len());
+    let failures =
+        run_all(scripts, async |_: &Script| Some(server.connect().await), |script| script.only_headwater).await;
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_file_that_is_standard_holds_on_postgresql() {
+    let oracle = Oracle::start();
+    let standard = scripts().into_iter().filter(|(_, script)| !script.only_headwater).collect();
+    let failures = run_all(standard, async |_: &Script| Some(oracle.connect().await), |_| true).await;
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+/// HEADWATER_SLT names the files to run, by a part of their path.
+fn scripts() -> Vec<(PathBuf, Script)> {
+    let wanted = std::env::var("HEADWATER_SLT").unwrap_or_default();
+    let parse = |(path, text): (PathBuf, String)| {
+        let script = Script::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path, script)
+    };
+    files("tests/slt", "slt")
+        .into_iter()
+        .map(parse)
+        .filter(|(path, _)| path.to_string_lossy().contains(&wanted))
+        .collect()
+}
+
+async fn run_all(
+    scripts: Vec<(PathBuf, Script)>,
+    connect: impl AsyncFn(&Script) -> Option<Client>,
+    is_oracle_of: impl Fn(&Script) -> bool,
+) -> Vec<String> {
+    let bless = std::env::var_os("HEADWATER_BLESS").is_some();
+    let places = Arc::new(Semaphore::new(FILES_AT_A_TIME));
+    let mut running = JoinSet::new();
+    for (path, mut script) in scripts {
+        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore stays open");
+        let Some(client) = connect(&script).await else { continue };
+        let bless = bless && is_oracle_of(&script);
+        running.spawn(async move {
+            let failures = run(&path, &mut script, &client, bless).await;
+            drop(place);
+            failures
+        });
+    }
+    let mut failures: Vec<String> = running.join_all().await.into_iter().flatten().collect();
+    failures.sort();
+    failures
+}
+
+/// The failures of a file, the first few of them in one text.
+async fn run(path: &Path, script: &mut Script, client: &Client, bless: bool) -> Option<String> {
+    let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+    let schema = format!("slt_{name}");
+    let setup = format!("CREATE SCHEMA {schema}; SET search_path TO {schema}");
+    if let Answer::Failed(_, message) = ask(client, &setup).await {
+        return Some(format!("{}: no schema: {message}", path.display()));
+    }
+    let mut failures = Vec::new();
+    for record in &mut script.records {
+        let checked = if bless { record.bless(client).await } else { record.check(client).await };
+        if let Err(failure) = checked {
+            failures.push(format!("{}:{}: {}\n  {failure}", path.display(), record.line, record.sql));
+        }
+    }
+    ask(client, &format!("ROLLBACK; RESET ALL; DROP SCHEMA {schema} CASCADE")).await;
+    if bless && failures.is_empty() {
+        std::fs::write(path, script.print()).expect("the file can be written");
+    }
+    let more = failures.len().saturating_sub(FAILURES_SHOWN);
+    failures.truncate(FAILURES_SHOWN);
+    (!failures.is_empty()).then(|| format!("{}\n  and {more} more in this file", failures.join("\n")))
+}
