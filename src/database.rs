@@ -89,6 +89,30 @@ impl Database {
         &self.config
     }
 
+    /// What is unsafe about the way the database is served.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let open: Vec<String> = self
+            .server
+            .buffer()
+            .current()
+            .catalog
+            .roles()
+            .filter(|role| role.login && role.verifier.is_none())
+            .map(|role| format!("\"{}\"", role.name))
+            .collect();
+        if !open.is_empty() {
+            warnings.push(format!(
+                "role {} has no password: anyone on this machine can log in as it (ALTER ROLE ... PASSWORD '...')",
+                open.join(", ")
+            ));
+        }
+        if self.config.tls.is_none() {
+            warnings.push("connections are not encrypted: no TLS certificate is configured".to_owned());
+        }
+        warnings
+    }
+
     /// What all sessions share.
     pub fn server(&self) -> &Arc<Server> {
         &self.server

@@ -2,7 +2,7 @@
 //!
 //! The floors of the house, roof first; a module uses only those below it (`src/README.md` is the map).
 
-// mod wire;
+mod wire;
 
 mod database;
 mod session;
@@ -19,7 +19,10 @@ mod config;
 mod error;
 mod metrics;
 
-pub use config::Config;
+pub use config::{
+    Config, Effective, Origin, SERVER_SETTINGS, SESSION_SETTINGS, Setting as ServerSetting, Settings, Trust, settings_document,
+};
 pub use database::{Database, Report};
 pub use error::{Error, ErrorKind, Result};
-pub use session::{Login, Prepared, Reply, Rows, Session, Tag};
+pub use session::{OutputFormat, Login, Prepared, Reply, Rows, Session, Tag};
+pub use wire::Server;

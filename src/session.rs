@@ -28,6 +28,7 @@ mod execute;
 pub mod intake;
 mod maintain;
 mod measure;
+mod output;
 mod reply;
 mod roles;
 mod rows;
@@ -39,6 +40,7 @@ pub mod text;
 mod transaction;
 
 pub use cancel::Canceller;
+pub use output::OutputFormat;
 pub use reply::{
     Column, CopyFormat, CopyIn, CopyOptions, CopyOut, CopySender, Notice, OnError, Reply, Rows, RowsTag, Severity, Tag,
     TransactionStatus,

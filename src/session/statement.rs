@@ -36,6 +36,13 @@ pub struct Prepared {
     pub(crate) planned: Option<(Arc<DbVersion>, Planned)>,
 }
 
+impl Prepared {
+    /// The statement.
+    pub fn parsed(&self) -> &Parsed {
+        &self.parsed
+    }
+}
+
 impl Session {
     /// Finds a statement's parameters and columns. `types` are those that the client has given.
     pub async fn prepare(&self, parsed: &Parsed, types: &[Option<PgType>]) -> Result<Prepared> {
