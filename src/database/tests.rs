@@ -38,3 +38,16 @@ async fn a_session_knows_who_it_is() {
     assert_eq!(settings.lock().show("session_authorization").unwrap(), "headwater");
     assert_eq!(settings.lock().show("is_superuser").unwrap(), "on");
 }
+
+#[tokio::test]
+async fn a_series_of_bigint_counts_beyond_integer() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(Config::in_folder(folder.path())).await.unwrap();
+    let session = database.session().unwrap();
+    let far = "SELECT max(n * 1000003) FROM generate_series(1::bigint, 2000 * 8) AS s(n)";
+    let Reply::Rows(rows) = session.sql(far).await.unwrap() else { unreachable!("a SELECT gives rows") };
+    assert_eq!(rows.collect().await.unwrap().iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
+    let near = "SELECT max(n * 1000003) FROM generate_series(1, 2000 * 8) AS s(n)";
+    let Reply::Rows(rows) = session.sql(near).await.unwrap() else { unreachable!("a SELECT gives rows") };
+    assert_eq!(rows.collect().await.err().map(|error| error.sqlstate()), Some("22003"));
+}

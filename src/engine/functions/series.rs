@@ -9,11 +9,12 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableFunctionArgs, TableProvider};
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, Result as DataFusionResult, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, TableSource, TableType};
+use datafusion::logical_expr::{Expr, ExprSchemable, TableSource, TableType};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::memory::{LazyBatchGenerator, LazyMemoryExec};
@@ -21,7 +22,7 @@ use parking_lot::RwLock;
 
 use crate::catalog::pg_type::PgType;
 use crate::engine::functions::FunctionContext;
-use crate::engine::functions::cast::{convert, parse_time};
+use crate::engine::functions::cast::{CAST, convert, parse_time};
 use crate::engine::functions::datetime::moved;
 use crate::engine::functions::kind::is_text;
 use crate::engine::functions::value::{self, Value};
@@ -70,7 +71,7 @@ fn generate_series(arguments: &[Expr], session: &FunctionContext) -> Result<Arc<
     if !(2..=3).contains(&values.len()) {
         return Err(Error::new(ErrorKind::UndefinedFunction, "function generate_series takes two or three arguments"));
     }
-    let data_type = series_type(&values)?;
+    let data_type = series_type(&values, arguments)?;
     let read = |at: usize, to: &PgType| -> Result<Value<'static>> {
         let array = values[at].to_array()?;
         let from = PgType::of_arrow(array.data_type());
@@ -98,7 +99,7 @@ fn generate_series(arguments: &[Expr], session: &FunctionContext) -> Result<Arc<
 }
 
 /// The common type: the widest integer, else a timestamp; dates count in the session's time zone as in PostgreSQL.
-fn series_type(values: &[ScalarValue]) -> Result<DataType> {
+fn series_type(values: &[ScalarValue], arguments: &[Expr]) -> Result<DataType> {
     let types: Vec<DataType> = values.iter().take(2).map(ScalarValue::data_type).collect();
     let any = |test: &dyn Fn(&DataType) -> bool| types.iter().any(test);
     let known =
@@ -113,11 +114,23 @@ fn series_type(values: &[ScalarValue]) -> Result<DataType> {
     if any(&DataType::is_temporal) || any(&is_text) {
         return Ok(PgType::Timestamptz.arrow());
     }
-    let small = values.iter().all(|value| match value {
-        ScalarValue::Int64(Some(number)) => i32::try_from(*number).is_ok(),
+    // DataFusion reads every whole number as bigint; PostgreSQL only those that were cast or do not fit in an integer.
+    let small = values.iter().zip(arguments).all(|(value, argument)| match value {
+        ScalarValue::Int64(Some(number)) => i32::try_from(*number).is_ok() && !is_cast_to_bigint(argument),
         other => other.data_type() != DataType::Int64,
     });
     Ok(if small { DataType::Int32 } else { DataType::Int64 })
+}
+
+fn is_cast_to_bigint(argument: &Expr) -> bool {
+    let none = DFSchema::empty();
+    let is_cast = |part: &Expr| match part {
+        Expr::Cast(_) => true,
+        Expr::ScalarFunction(function) => function.name() == CAST,
+        _ => false,
+    };
+    let to_bigint = |part: &Expr| Ok(is_cast(part) && part.get_type(&none)? == DataType::Int64);
+    argument.exists(to_bigint).unwrap_or(false)
 }
 
 fn check_step(step: &Value<'_>) -> Result<()> {
