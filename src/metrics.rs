@@ -24,7 +24,7 @@ pub enum Counter {
     Commits,
     /// Clients that connected.
     Connections,
-    /// Clients that were turned away: too many, or no proof of who they are.
+    /// Clients turned away because `connections_max` was reached.
     ConnectionsRefused,
 }
 
@@ -49,7 +49,11 @@ const COUNTERS: [(Counter, &str, &str); 5] = [
     (Counter::RowsReturned, "rows_returned_total", "Rows sent to clients."),
     (Counter::Commits, "commits_total", "Versions committed to tables."),
     (Counter::Connections, "connections_total", "Clients that connected."),
-    (Counter::ConnectionsRefused, "connections_refused_total", "Clients that were turned away."),
+    (
+        Counter::ConnectionsRefused,
+        "connections_refused_total",
+        "Clients turned away because connections_max was reached.",
+    ),
 ];
 
 /// Name and help, in the order of [`Gauge`].

@@ -40,9 +40,6 @@ async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
 }
 
 async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
-    let sessions = shared.database.sessions().len();
-    let text = format!(
-        "# HELP headwater_sessions Open sessions.\n# TYPE headwater_sessions gauge\nheadwater_sessions {sessions}\n"
-    );
+    let text = shared.database.server().metrics_page();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
 }
