@@ -22,4 +22,4 @@ CREATE TABLE documents (id int, doc jsonb, tags text[], key uuid, raw bytea);
 INSERT INTO documents VALUES
     (1, '{"name": "a", "size": 3, "on": true, "list": [1, 2, {"x": null}]}', ARRAY['red', 'blue'], '11111111-2222-3333-4444-555555555555', '\x00ff'),
     (2, '[1, "two", 3.5]', ARRAY['red', NULL], 'ffffffff-ffff-ffff-ffff-ffffffffffff', ''),
-    (3, '"text"', '{}', NULL, NULL), (4, 'null', NULL, '00000000-0000-0000-0000-000000000000', '\x616263'), (5, NULL, ARRAY['a b', 'c"d', ''], NULL, '\xdeadbeef');
+    (3, '"text"', ARRAY[]::text[], NULL, NULL), (4, 'null', NULL, '00000000-0000-0000-0000-000000000000', '\x616263'), (5, NULL, ARRAY['a b', 'c"d', ''], NULL, '\xdeadbeef');
