@@ -36,6 +36,7 @@ pub mod scram;
 mod server;
 mod settings;
 mod statement;
+mod style;
 pub mod text;
 mod transaction;
 

@@ -12,6 +12,8 @@ use crate::wire::postgres::answer::Format;
 use crate::wire::postgres::frame::violation;
 use crate::wire::postgres::message::Bind;
 
+#[cfg(test)]
+mod tests;
 
 /// The values for `$1`, `$2`, ... of these types.
 pub(super) fn decode(bind: &Bind, types: &[PgType], zone: Zone) -> Result<Vec<ScalarValue>> {
@@ -94,4 +96,3 @@ pub(super) fn declared_types(oids: &[u32]) -> Result<Vec<Option<PgType>>> {
         })
         .collect()
 }
-

@@ -9,7 +9,7 @@ use futures::StreamExt;
 
 use crate::error::{Error, Result};
 use crate::session::cells::Style;
-use crate::session::{Rows, Tag};
+use crate::session::{Rows, Session, Tag};
 use crate::wire::postgres::Fault;
 use crate::wire::postgres::answer::Format;
 use crate::wire::postgres::connection::Connection;
@@ -51,7 +51,8 @@ pub(super) enum Outcome {
 }
 
 impl Running {
-    pub(super) fn new(rows: Rows, formats: &[Format], style: Style) -> Result<Self> {
+    pub(super) fn new(session: &Session, rows: Rows, formats: &[Format]) -> Result<Self> {
+        let style = session.style(&rows.columns);
         let formats = match formats.len() == rows.columns.len() {
             true => formats.to_vec(),
             false => spread_formats(&[], rows.columns.len())?,
@@ -63,9 +64,10 @@ impl Running {
     fn write(&mut self, most: usize, out: &mut Vec<u8>) -> Result<usize> {
         let Some(sending) = &mut self.sending else { return Ok(0) };
         let formats = &self.formats;
-        let written = sending.each_row(&self.rows.columns, &self.style, most, (out, FLUSH_BYTES), |cells, row, out| {
-            write_data_row(cells, formats, row, out)
-        })?;
+        let written =
+            sending.each_row(&self.rows.columns, &self.style, most, (out, FLUSH_BYTES), |cells, row, out| {
+                write_data_row(cells, formats, row, out)
+            })?;
         if sending.is_done() {
             self.sending = None;
         }
