@@ -36,6 +36,7 @@ pub mod scram;
 mod server;
 mod settings;
 mod statement;
+mod style;
 pub mod text;
 mod transaction;
 
@@ -89,7 +90,7 @@ impl Session {
 
     /// The statements of a text, in order; none for an empty one.
     pub fn parse(&self, text: &str) -> Result<Vec<Parsed>> {
-        dialect::parse(text)
+        dialect::parse(text).inspect_err(|error| self.server.metrics().failed(error.sqlstate()))
     }
 
     /// Runs the statements of a text one after the other, and gives the last one's answer.

@@ -44,7 +44,7 @@ pub(crate) mod value;
 pub(crate) mod tests;
 
 pub use aggregates::SINGLE_VALUE;
-pub use names::relation_name;
+pub use names::{reg_name, relation_name};
 pub use series::{table, table_source};
 
 /// Reads a setting by its lower-case name.

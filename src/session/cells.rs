@@ -8,8 +8,8 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array,
     Decimal256Array, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
-    LargeBinaryArray, LargeStringArray, ListArray, MapArray, StringArray, StringViewArray, StructArray,
-    Time64MicrosecondArray, TimestampMicrosecondArray, UInt32Array,
+    LargeBinaryArray, LargeStringArray, ListArray, MapArray, StringArray, StringViewArray, Time64MicrosecondArray,
+    TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
@@ -21,8 +21,6 @@ use crate::session::text::zone::{Zone, ZoneCursor};
 mod binary;
 mod canonical;
 mod json;
-#[cfg(test)]
-mod tests;
 mod text;
 
 pub use canonical::canonical;
@@ -68,7 +66,7 @@ enum Kind<'a> {
     Timestamptz(&'a TimestampMicrosecondArray, ZoneCursor),
     Interval(&'a IntervalMonthDayNanoArray),
     List { list: &'a ListArray, elements: Box<Cells<'a>>, element_oid: u32 },
-    Struct { rows: &'a StructArray, fields: Vec<(&'a str, Cells<'a>)> },
+    Struct(Vec<(&'a str, Cells<'a>)>),
     Map { map: &'a MapArray, keys: Box<Cells<'a>>, values: Box<Cells<'a>> },
 }
 
@@ -167,10 +165,7 @@ impl<'a> Cells<'a> {
                 let cell = |(field, column): (&'a Arc<arrow::datatypes::Field>, &'a ArrayRef)| {
                     Ok((field.name().as_str(), Cells::new(column, &PgType::of(field), style)?))
                 };
-                Kind::Struct {
-                    rows,
-                    fields: rows.fields().iter().zip(rows.columns()).map(cell).collect::<Result<_>>()?,
-                }
+                Kind::Struct(rows.fields().iter().zip(rows.columns()).map(cell).collect::<Result<_>>()?)
             }
         };
         Ok(Self { nulls: array.nulls(), kind })

@@ -19,7 +19,7 @@ use crate::engine::Scope;
 use crate::engine::insert::insert_target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::Session;
-use crate::session::cells::{Cells, Style};
+use crate::session::cells::Cells;
 use crate::session::copy_format::{Decoder, Encoder, skipped_message};
 use crate::session::reply::{
     Column, CopyFormat, CopyIn, CopyOptions, CopyOut, CopySender, OnError, Reply, Rows, RowsTag, Tag,
@@ -207,7 +207,7 @@ impl Session {
 
     async fn encode_into(&self, mut rows: Rows, options: &CopyOptions, writer: &mut WriteMultipart) -> Result<u64> {
         let mut encoder = Encoder::new(&rows.columns, options);
-        let style = Style { zone: self.zone(), reg_name: None };
+        let style = self.style(&rows.columns);
         let mut out = Vec::with_capacity(FILE_BUFFER_BYTES);
         let mut count = 0;
         encoder.write_header(&mut out);

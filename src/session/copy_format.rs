@@ -113,11 +113,6 @@ impl Decoder {
     pub fn skipped(&self) -> u64 {
         self.rows.skipped
     }
-
-    /// The schema of the batches.
-    pub fn schema(&self) -> SchemaRef {
-        self.rows.schema.clone()
-    }
 }
 
 /// A field of a row: NULL or text.

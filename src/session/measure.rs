@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::metrics::{Counter, Gauge, Metrics, Raised};
 use crate::session::server::Server;
 
@@ -21,6 +22,11 @@ impl Measured {
         metrics.count(Counter::Statements);
         let running = metrics.raise(Gauge::StatementsRunning);
         Self { metrics: Arc::clone(metrics), clock: clock.clone(), started_at: clock.now(), _running: running }
+    }
+
+    /// The statement failed while its rows were read.
+    pub(crate) fn failed(&self, error: &Error) {
+        self.metrics.failed(error.sqlstate());
     }
 
     pub(crate) fn rows(&self, rows: usize) {

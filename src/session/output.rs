@@ -19,7 +19,6 @@ use crate::session::cells::{Cells, Style, canonical};
 use crate::session::copy_format::Encoder;
 use crate::session::reply::{Column, CopyFormat, CopyOptions, CopyOut, OnError, Rows, Tag};
 use crate::session::text::json::write_json_string;
-use crate::session::text::zone::Zone;
 
 mod table;
 
@@ -69,17 +68,14 @@ impl fmt::Display for OutputFormat {
 impl Session {
     /// Writes all rows in a format, in the session's time zone, and gives the statement's tag.
     pub async fn write_rows(&self, rows: Rows, format: OutputFormat, out: &mut (dyn Write + Send)) -> Result<Tag> {
-        write_rows(rows, format, &self.style(), out).await
+        let style = self.style(&rows.columns);
+        write_rows(rows, format, &style, out).await
     }
 
     /// Writes the rows of `COPY ... TO STDOUT` as its options say.
     pub async fn write_copy(&self, copy: CopyOut, out: &mut (dyn Write + Send)) -> Result<Tag> {
-        write_copy(copy, &self.style(), out).await
-    }
-
-    fn style(&self) -> Style {
-        let zone = Zone::Named(self.settings().lock().time_zone());
-        Style { zone, reg_name: None }
+        let style = self.style(&copy.rows.columns);
+        write_copy(copy, &style, out).await
     }
 }
 

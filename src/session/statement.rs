@@ -48,14 +48,14 @@ impl Session {
     pub async fn prepare(&self, parsed: &Parsed, types: &[Option<PgType>]) -> Result<Prepared> {
         self.refuse_when_failed(&parsed.statement)?;
         let described = self.describe(parsed, types).await;
-        described.map_err(|error| self.failed(error.offset_by(parsed.offset)))
+        described.map_err(|error| self.failed_and_counted(error.offset_by(parsed.offset)))
     }
 
     /// Runs a prepared statement with values for its parameters.
     pub async fn execute(&self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Reply> {
         self.refuse_when_failed(&prepared.parsed.statement)?;
         if parameters.len() != prepared.parameters.len() {
-            return Err(self.failed(Error::new(
+            return Err(self.failed_and_counted(Error::new(
                 ErrorKind::ProtocolViolation,
                 format!(
                     "{} parameters were given, the statement needs {}",
@@ -74,7 +74,13 @@ impl Session {
         let outcome = execute::run(self, prepared, parameters, &token).await;
         match outcome {
             Ok(reply) => Ok(running.around(reply)),
+<<<<<<< HEAD
             Err(error) => Err(self.failed(self.canceller.explain(error).offset_by(prepared.parsed.offset))),
+=======
+            Err(error) => {
+                Err(self.failed_and_counted(self.canceller.explain(error).offset_by(prepared.parsed.offset)))
+            }
+>>>>>>> main
         }
     }
 
@@ -92,7 +98,12 @@ impl Session {
     /// Notes that a statement failed. The wires call it for errors while rows are read.
     pub fn failed(&self, error: Error) -> Error {
         self.transaction.lock().fail();
-        let error = self.canceller.explain(error);
+        self.canceller.explain(error)
+    }
+
+    /// As [`Session::failed`], where the failure is first seen: the wires pass the same error on to `failed` again.
+    fn failed_and_counted(&self, error: Error) -> Error {
+        let error = self.failed(error);
         self.server.metrics().failed(error.sqlstate());
         error
     }
@@ -172,10 +183,11 @@ impl Stream for Guarded {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                let canceller = self.running.as_ref().map(|running| running.canceller.clone());
-                self.running = None;
-                let error = Error::from(error);
-                let error = canceller.map_or(error.clone(), |canceller| canceller.explain(error));
+                let mut error = Error::from(error);
+                if let Some(running) = self.running.take() {
+                    error = running.canceller.explain(error);
+                    running.measured.failed(&error);
+                }
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(Some(Ok(batch))) => {

@@ -13,7 +13,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::metrics::Counter;
 use crate::session::{Login, Session};
 use crate::wire::tls::Tls;
 
@@ -44,8 +45,10 @@ const LOGIN_SECONDS_MAX: u64 = 60;
 /// Why a statement, or a whole connection, came to an end.
 #[derive(Debug)]
 enum Fault {
-    /// The statement failed; the connection goes on.
+    /// The statement failed outside the session, which must be told; the connection goes on.
     Statement(Error),
+    /// The session itself failed the statement; the connection goes on.
+    Told(Error),
     /// The client is told and the connection ends.
     Fatal(Error),
     /// There is nobody left to tell.
@@ -119,6 +122,10 @@ impl Postgres {
                 Some(opening.ready(session, key, ends, self.database.server().clock().clone()))
             }
             Err(error) => {
+                if error.kind() != ErrorKind::TooManyConnections {
+                    // Those the session has counted.
+                    self.database.server().metrics().count(Counter::ConnectionsRefused);
+                }
                 opening.refuse(&error).await;
                 None
             }
@@ -128,7 +135,7 @@ impl Postgres {
     async fn log_in(&self, opening: &mut Opening, peer: SocketAddr) -> Result<Option<(Session, Key)>, Error> {
         let request = opening.request()?;
         if self.stopping.is_cancelled() {
-            return Err(Error::new(crate::error::ErrorKind::CannotConnectNow, "the database system is shutting down"));
+            return Err(Error::new(ErrorKind::CannotConnectNow, "the database system is shutting down"));
         }
         let config = self.database.config();
         let local = peer.ip().is_loopback();

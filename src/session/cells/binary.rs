@@ -48,7 +48,7 @@ impl Cells<'_> {
                 out.extend_from_slice(&span.months.to_be_bytes());
             }
             Kind::List { .. } => self.write_array(row, out)?,
-            Kind::Struct { .. } | Kind::Map { .. } => {
+            Kind::Struct(_) | Kind::Map { .. } => {
                 out.push(1);
                 self.write_json(row, out);
             }

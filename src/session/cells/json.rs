@@ -33,7 +33,7 @@ impl Cells<'_> {
                     elements.write_json(at, out)
                 });
             }
-            Kind::Struct { fields, .. } => {
+            Kind::Struct(fields) => {
                 out.push(b'{');
                 for (index, (name, cells)) in fields.iter().enumerate() {
                     separate(out, index);

@@ -48,7 +48,7 @@ impl Cells<'_> {
                 let offsets = list.value_offsets();
                 write_list(elements, offsets[row] as usize..offsets[row + 1] as usize, out);
             }
-            Kind::Struct { .. } | Kind::Map { .. } => self.write_json(row, out),
+            Kind::Struct(_) | Kind::Map { .. } => self.write_json(row, out),
             _ => {}
         }
     }

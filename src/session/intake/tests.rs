@@ -79,7 +79,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn values_are_read_and_printed_as_postgres_does() {
-    let zone = Zone::parse("america/new_york").unwrap();
+    let zone = Zone::find("america/new_york").unwrap();
     let style = Style { zone, reg_name: None };
     let mut wrong = Vec::new();
     for [type_name, input, state, output, binary] in expected_rows() {

@@ -2,9 +2,6 @@
 
 use crate::error::{Error, ErrorKind, Result};
 
-#[cfg(test)]
-mod tests;
-
 /// An element of a literal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Element {

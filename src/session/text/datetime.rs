@@ -5,8 +5,6 @@
 use crate::session::text::zone::{ZoneCursor, write_offset};
 
 mod read;
-#[cfg(test)]
-mod tests;
 
 pub use read::{read_date, read_time, read_timestamp, read_timestamptz};
 

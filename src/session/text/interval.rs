@@ -6,9 +6,6 @@ use crate::session::text::datetime::write_fraction;
 use crate::session::text::invalid_syntax;
 use crate::session::text::number::write_integer;
 
-#[cfg(test)]
-mod tests;
-
 /// A span of time: its three parts do not convert into one another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {

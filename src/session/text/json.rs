@@ -8,9 +8,6 @@ use crate::catalog::pg_type::PgType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::text::number::read_decimal;
 
-#[cfg(test)]
-mod tests;
-
 /// Nesting deeper than this is refused, so that no text exhausts the stack.
 const DEPTH_MAX: usize = 512;
 

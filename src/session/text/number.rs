@@ -6,9 +6,6 @@ use crate::catalog::pg_type::PgType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::text::{bare_name, invalid_syntax};
 
-#[cfg(test)]
-mod tests;
-
 /// Appends an integer.
 pub fn write_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
@@ -193,7 +190,7 @@ pub fn read_float<T: std::str::FromStr + Into<f64> + Copy>(text: &str, pg_type: 
     let word = trimmed.strip_prefix(['-', '+']).unwrap_or(trimmed);
     let named = ["nan", "infinity", "inf"].iter().any(|name| word.eq_ignore_ascii_case(name));
     let first = word.bytes().next().unwrap_or(b' ');
-    if !named && !(first.is_ascii_digit() || first == b'.') {
+    if !(named || first.is_ascii_digit() || first == b'.') {
         return Err(invalid_syntax(pg_type, text));
     }
     let value: T = trimmed.parse().map_err(|_| invalid_syntax(pg_type, text))?;

@@ -5,7 +5,6 @@ use std::cell::Cell;
 use chrono::{DateTime, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
-use crate::error::{Error, ErrorKind, Result};
 use crate::session::text::datetime::{civil_from_days, days_from_civil};
 
 /// A time zone, as `SET TIME ZONE` takes it.
@@ -60,17 +59,7 @@ fn ruled(seconds: i64) -> i64 {
 }
 
 impl Zone {
-    /// Reads a zone's name (any case), `UTC`, `Z`, or an offset such as `+02`, `-03:30`.
-    pub fn parse(text: &str) -> Result<Self> {
-        Self::find(text).ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidParameterValue,
-                format!("invalid value for parameter \"TimeZone\": \"{text}\""),
-            )
-        })
-    }
-
-    /// As [`Zone::parse`], with no message.
+    /// The zone of that name (any case), of `UTC`, `Z`, or of an offset such as `+02`, `-03:30`.
     pub fn find(text: &str) -> Option<Self> {
         let text = text.trim_ascii();
         if ["utc", "gmt", "z", "zulu"].iter().any(|name| text.eq_ignore_ascii_case(name)) {
@@ -105,19 +94,6 @@ impl Zone {
                 let Some(at) = DateTime::from_timestamp(seconds, 0) else { return 0 };
                 local_offset(zone, at.naive_utc()).unwrap_or_else(|| self.offset_at(seconds - 86_400))
             }
-        }
-    }
-
-    /// The name that `SHOW TimeZone` gives.
-    pub fn name(self) -> String {
-        match self {
-            Self::Fixed(0) => "UTC".to_owned(),
-            Self::Fixed(offset) => {
-                let mut text = Vec::new();
-                write_offset(&mut text, offset);
-                String::from_utf8_lossy(&text).into_owned()
-            }
-            Self::Named(zone) => zone.name().to_owned(),
         }
     }
 }
@@ -160,11 +136,11 @@ pub(crate) fn write_offset(out: &mut Vec<u8>, offset: i32) {
     let pair =
         |out: &mut Vec<u8>, value: u32| out.extend_from_slice(&[b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]);
     pair(out, seconds / 3600);
-    if seconds % 3600 != 0 {
+    if !seconds.is_multiple_of(3600) {
         out.push(b':');
         pair(out, seconds / 60 % 60);
     }
-    if seconds % 60 != 0 {
+    if !seconds.is_multiple_of(60) {
         out.push(b':');
         pair(out, seconds % 60);
     }

@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
-use crate::session::cells::Style;
 use crate::session::text::zone::Zone;
 use crate::session::{Canceller, Session, TransactionStatus};
 use crate::wire::postgres::extended::Statement;
@@ -73,7 +72,7 @@ impl Connection {
     pub(super) async fn run(mut self) {
         match self.serve().await {
             Ok(()) | Err(Fault::Closed) => {}
-            Err(Fault::Fatal(error) | Fault::Statement(error)) => {
+            Err(Fault::Fatal(error) | Fault::Statement(error) | Fault::Told(error)) => {
                 answer::error(&mut self.outbox.buffer, &error, Level::Fatal);
             }
         }
@@ -93,7 +92,11 @@ impl Connection {
             match self.answer(frame).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
-                Err(Fault::Statement(error)) => self.fail(error, extended).await?,
+                Err(Fault::Statement(error)) => {
+                    let error = self.session.failed(error);
+                    self.fail(&error, extended).await?;
+                }
+                Err(Fault::Told(error)) => self.fail(&error, extended).await?,
                 Err(fault) => return Err(fault),
             }
         }
@@ -151,10 +154,9 @@ impl Connection {
     }
 
     /// Tells the client that a statement failed.
-    async fn fail(&mut self, error: Error, extended: bool) -> Result<(), Fault> {
-        let error = self.session.failed(error);
+    async fn fail(&mut self, error: &Error, extended: bool) -> Result<(), Fault> {
         self.write_notices();
-        answer::error(&mut self.outbox.buffer, &error, Level::Error);
+        answer::error(&mut self.outbox.buffer, error, Level::Error);
         if extended {
             self.skipping = true;
             return self.outbox.relieve().await;
@@ -190,11 +192,6 @@ impl Connection {
     /// The zone that timestamptz values are in.
     pub(super) fn zone(&self) -> Zone {
         Zone::from(self.session.settings().lock().time_zone())
-    }
-
-    /// How values look in this session.
-    pub(super) fn style(&self) -> Style {
-        Style { zone: self.zone(), reg_name: None }
     }
 }
 

@@ -58,7 +58,7 @@ impl Connection {
             }
         };
         match fault {
-            Some(Fault::Statement(error)) => {
+            Some(Fault::Statement(error) | Fault::Told(error)) => {
                 sender.fail(error.clone()).await;
                 // It may have failed before, for another reason; the client is told of its own fault first.
                 let _: Result<Tag> = done.await;
@@ -102,7 +102,7 @@ impl Connection {
     pub(super) async fn copy_out(&mut self, copy: CopyOut) -> Result<Tag, Fault> {
         let CopyOut { mut rows, options } = copy;
         let mut encoder = Encoder::new(&rows.columns, &options);
-        let style = self.style();
+        let style = self.session.style(&rows.columns);
         self.write_notices();
         answer::copy_response(&mut self.outbox.buffer, b'H', rows.columns.len(), format_of(&options));
         self.write_copy_part(|out| encoder.write_header(out));

@@ -51,7 +51,7 @@ impl Connection {
             return Err(Error::new(ErrorKind::SyntaxError, message).into());
         }
         let prepared = match parsed.pop() {
-            Some(parsed) => Some(self.session.prepare(&parsed, &types).await?),
+            Some(parsed) => Some(self.session.prepare(&parsed, &types).await.map_err(Fault::Told)?),
             None => None,
         };
         self.statements.insert(name, Arc::new(Statement { prepared }));
@@ -125,11 +125,11 @@ impl Connection {
         if let State::Bound(values) = &mut portal.state {
             let values = std::mem::take(values);
             portal.state = State::Finished;
-            if let Some(tag) = self.deallocate(&prepared.parsed().statement) {
+            if let Some(tag) = self.deallocate(&prepared.parsed.statement) {
                 return Ok(Some(Outcome::Complete(tag)));
             }
-            match self.session.execute(prepared, values).await? {
-                Reply::Rows(rows) => portal.state = State::Running(Running::new(rows, &portal.formats, self.style())?),
+            match self.session.execute(prepared, values).await.map_err(Fault::Told)? {
+                Reply::Rows(rows) => portal.state = State::Running(Running::new(&self.session, rows, &portal.formats)?),
                 Reply::Done(tag) => return Ok(Some(Outcome::Complete(tag))),
                 Reply::CopyIn(copy) => return Ok(Some(Outcome::Complete(self.copy_in(copy).await?))),
                 Reply::CopyOut(copy) => return Ok(Some(Outcome::Complete(self.copy_out(copy).await?))),

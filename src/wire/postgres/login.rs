@@ -11,6 +11,12 @@ use crate::wire::postgres::frame::{Body, Frame, violation};
 use crate::wire::postgres::startup::Opening;
 use crate::wire::tls::Tls;
 
+<<<<<<< HEAD
+=======
+#[cfg(test)]
+mod tests;
+
+>>>>>>> main
 const SCRAM: &str = "SCRAM-SHA-256";
 const SCRAM_PLUS: &str = "SCRAM-SHA-256-PLUS";
 
@@ -77,7 +83,7 @@ fn parse_verifier(text: &str) -> Option<ScramSecret> {
 /// Standard alphabet, padded.
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
-    if text.len() % 4 != 0 || text.len() - digits.len() > 2 {
+    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
         return None;
     }
     let (mut bytes, mut bits, mut held) = (Vec::with_capacity(text.len() / 4 * 3), 0_u32, 0);

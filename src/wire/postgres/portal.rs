@@ -9,7 +9,7 @@ use futures::StreamExt;
 
 use crate::error::{Error, Result};
 use crate::session::cells::Style;
-use crate::session::{Rows, Tag};
+use crate::session::{Rows, Session, Tag};
 use crate::wire::postgres::Fault;
 use crate::wire::postgres::answer::Format;
 use crate::wire::postgres::connection::Connection;
@@ -51,7 +51,8 @@ pub(super) enum Outcome {
 }
 
 impl Running {
-    pub(super) fn new(rows: Rows, formats: &[Format], style: Style) -> Result<Self> {
+    pub(super) fn new(session: &Session, rows: Rows, formats: &[Format]) -> Result<Self> {
+        let style = session.style(&rows.columns);
         let formats = match formats.len() == rows.columns.len() {
             true => formats.to_vec(),
             false => spread_formats(&[], rows.columns.len())?,

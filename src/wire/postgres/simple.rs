@@ -27,7 +27,7 @@ impl Connection {
             answer::command_complete(&mut self.outbox.buffer, &tag);
             return Ok(());
         }
-        let prepared = self.session.prepare(parsed, &[]).await?;
+        let prepared = self.session.prepare(parsed, &[]).await.map_err(Fault::Told)?;
         if !prepared.parameters.is_empty() {
             let error =
                 crate::error::Error::new(crate::error::ErrorKind::UndefinedParameter, "there is no parameter $1");
@@ -35,11 +35,11 @@ impl Connection {
                 .hint(format!("A simple query to {DATABASE} has no parameters; use the extended protocol."))
                 .into());
         }
-        let tag = match self.session.execute(&prepared, Vec::new()).await? {
+        let tag = match self.session.execute(&prepared, Vec::new()).await.map_err(Fault::Told)? {
             Reply::Rows(rows) => {
                 self.write_notices();
                 answer::row_description(&mut self.outbox.buffer, &rows.columns, |_| Format::Text);
-                let mut running = Running::new(rows, &[], self.style())?;
+                let mut running = Running::new(&self.session, rows, &[])?;
                 match self.send_rows(&mut running, 0).await? {
                     Outcome::Complete(tag) => Some(tag),
                     Outcome::Suspended => None,
