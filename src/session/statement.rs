@@ -74,13 +74,7 @@ impl Session {
         let outcome = execute::run(self, prepared, parameters, &token).await;
         match outcome {
             Ok(reply) => Ok(running.around(reply)),
-<<<<<<< HEAD
-            Err(error) => Err(self.failed(self.canceller.explain(error).offset_by(prepared.parsed.offset))),
-=======
-            Err(error) => {
-                Err(self.failed_and_counted(self.canceller.explain(error).offset_by(prepared.parsed.offset)))
-            }
->>>>>>> main
+            Err(error) => Err(self.failed_and_counted(self.canceller.explain(error).offset_by(prepared.parsed.offset))),
         }
     }
 

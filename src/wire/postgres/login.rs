@@ -11,12 +11,9 @@ use crate::wire::postgres::frame::{Body, Frame, violation};
 use crate::wire::postgres::startup::Opening;
 use crate::wire::tls::Tls;
 
-<<<<<<< HEAD
-=======
 #[cfg(test)]
 mod tests;
 
->>>>>>> main
 const SCRAM: &str = "SCRAM-SHA-256";
 const SCRAM_PLUS: &str = "SCRAM-SHA-256-PLUS";
 

@@ -12,12 +12,9 @@ use crate::wire::postgres::answer::Format;
 use crate::wire::postgres::frame::violation;
 use crate::wire::postgres::message::Bind;
 
-<<<<<<< HEAD
-=======
 #[cfg(test)]
 mod tests;
 
->>>>>>> main
 /// The values for `$1`, `$2`, ... of these types.
 pub(super) fn decode(bind: &Bind, types: &[PgType], zone: Zone) -> Result<Vec<ScalarValue>> {
     if bind.values.len() != types.len() {

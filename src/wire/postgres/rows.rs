@@ -7,12 +7,9 @@ use crate::session::Column;
 use crate::session::cells::{Cells, Style, canonical};
 use crate::wire::postgres::answer::{Format, begin, end};
 
-<<<<<<< HEAD
-=======
 #[cfg(test)]
 mod tests;
 
->>>>>>> main
 /// A batch that is being sent.
 pub(super) struct Sending {
     arrays: Vec<ArrayRef>,

@@ -15,12 +15,9 @@ use crate::wire::postgres::keys::Key;
 use crate::wire::postgres::{Level, Outbox, answer};
 use crate::wire::tls::Tls;
 
-<<<<<<< HEAD
-=======
 #[cfg(test)]
 mod tests;
 
->>>>>>> main
 /// The longest first packet.
 const STARTUP_BYTES_MAX: usize = 10_000;
 
