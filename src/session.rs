@@ -25,6 +25,7 @@ mod create_table;
 mod define;
 mod describe;
 mod execute;
+mod facts;
 pub mod intake;
 mod maintain;
 mod measure;
@@ -36,6 +37,7 @@ pub mod scram;
 mod server;
 mod settings;
 mod statement;
+mod statements;
 pub mod text;
 mod transaction;
 

@@ -47,8 +47,17 @@ const FILES: &[(Oid, &str, &str)] = files![
     13425 "catalog/information_schema/tables.sql",
     13483 "catalog/information_schema/views.sql",
     12043 "catalog/pg_catalog/pg_indexes.sql",
+    12104 "catalog/pg_catalog/pg_settings.sql",
     12033 "catalog/pg_catalog/pg_tables.sql",
     12028 "catalog/pg_catalog/pg_views.sql",
+    14004 "catalog/system/clustering.sql",
+    14003 "catalog/system/commits.sql",
+    14002 "catalog/system/files.sql",
+    14008 "catalog/system/maintenance_history.sql",
+    14005 "catalog/system/queries.sql",
+    14007 "catalog/system/sessions.sql",
+    14006 "catalog/system/settings.sql",
+    14001 "catalog/system/tables.sql",
 ];
 
 /// By schema, then by name.

@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::session::cancel::{CancelReason, Canceller};
 use crate::session::measure::Measured;
 use crate::session::reply::{Column, Reply, TransactionStatus};
+use crate::session::statements::Noted;
 use crate::session::{Session, execute};
 
 /// A statement whose parameters and columns are known.
@@ -57,21 +58,28 @@ impl Session {
         if parameters.len() != prepared.parameters.len() {
             return Err(self.failed(Error::new(
                 ErrorKind::ProtocolViolation,
-                format!("{} parameters were given, the statement needs {}", parameters.len(), prepared.parameters.len()),
+                format!(
+                    "{} parameters were given, the statement needs {}",
+                    parameters.len(),
+                    prepared.parameters.len()
+                ),
             )));
         }
         let token = self.canceller.begin();
-        let running = Running {
+        let mut running = Running {
             canceller: self.canceller.clone(),
             token: token.clone(),
             timer: self.start_timer(),
             measured: Measured::start(self.server.metrics(), self.server.clock()),
+            noted: self.server.statements().start(self.pid, &self.login, &prepared.parsed.text),
         };
         let outcome = execute::run(self, prepared, parameters, &token).await;
         match outcome {
             Ok(reply) => Ok(running.around(reply)),
             Err(error) => {
-                Err(self.failed(self.canceller.explain(error).offset_by(prepared.parsed.offset)))
+                let error = self.failed(self.canceller.explain(error).offset_by(prepared.parsed.offset));
+                running.noted.failed(&error);
+                Err(error)
             }
         }
     }
@@ -115,6 +123,7 @@ struct Running {
     token: CancellationToken,
     timer: Option<tokio::task::JoinHandle<()>>,
     measured: Measured,
+    noted: Noted,
 }
 
 impl Running {
@@ -170,15 +179,21 @@ impl Stream for Guarded {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                let canceller = self.running.as_ref().map(|running| running.canceller.clone());
-                self.running = None;
                 let error = Error::from(error);
-                let error = canceller.map_or(error.clone(), |canceller| canceller.explain(error));
+                let error = match self.running.take() {
+                    Some(mut running) => {
+                        let error = running.canceller.explain(error);
+                        running.noted.failed(&error);
+                        error
+                    }
+                    None => error,
+                };
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(Some(Ok(batch))) => {
-                if let Some(running) = &self.running {
+                if let Some(running) = &mut self.running {
                     running.measured.rows(batch.num_rows());
+                    running.noted.rows(batch.num_rows());
                 }
                 Poll::Ready(Some(Ok(batch)))
             }

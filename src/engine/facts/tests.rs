@@ -94,3 +94,19 @@ fn the_information_schema_describes_tables() {
         ["CREATE UNIQUE INDEX t_pkey ON public.t USING btree (id)"]
     );
 }
+
+#[test]
+fn settings_and_sessions_are_tables() {
+    let bench = Bench::new();
+    assert_eq!(bench.rows("SELECT name, setting FROM pg_settings WHERE name = 'search_path'").len(), 1);
+    assert_eq!(bench.rows("SELECT pid, user_name, state FROM system.sessions"), ["7|headwater|idle"]);
+    assert_eq!(bench.rows("SELECT count(*) > 10 FROM system.settings WHERE scope = 'server'"), ["t"]);
+}
+
+#[test]
+fn the_columns_of_system_views_are_attributes_too() {
+    let bench = Bench::new();
+    let sql = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'system.tables'::regclass";
+    assert_eq!(bench.rows(sql), ["17"]);
+    assert_eq!(bench.rows("SELECT count(*) FROM pg_class WHERE relnamespace = 0"), ["0"]);
+}
