@@ -31,7 +31,34 @@ macro_rules! files {
 
 /// Number, path and text of each file. Add a line here with every new file; never give a number twice.
 /// Views that PostgreSQL has keep its numbers where those are fixed; ours start at 14000.
-const FILES: &[(Oid, &str, &str)] = files![];
+const FILES: &[(Oid, &str, &str)] = files![
+    13260 "catalog/information_schema/check_constraints.sql",
+    13295 "catalog/information_schema/columns.sql",
+    13300 "catalog/information_schema/constraint_column_usage.sql",
+    13305 "catalog/information_schema/constraint_table_usage.sql",
+    13325 "catalog/information_schema/enabled_roles.sql",
+    13227 "catalog/information_schema/information_schema_catalog_name.sql",
+    13329 "catalog/information_schema/key_column_usage.sql",
+    13339 "catalog/information_schema/referential_constraints.sql",
+    13377 "catalog/information_schema/routines.sql",
+    13382 "catalog/information_schema/schemata.sql",
+    13411 "catalog/information_schema/table_constraints.sql",
+    13416 "catalog/information_schema/table_privileges.sql",
+    13425 "catalog/information_schema/tables.sql",
+    13483 "catalog/information_schema/views.sql",
+    12043 "catalog/pg_catalog/pg_indexes.sql",
+    12104 "catalog/pg_catalog/pg_settings.sql",
+    12033 "catalog/pg_catalog/pg_tables.sql",
+    12028 "catalog/pg_catalog/pg_views.sql",
+    14004 "catalog/system/clustering.sql",
+    14003 "catalog/system/commits.sql",
+    14002 "catalog/system/files.sql",
+    14008 "catalog/system/maintenance_history.sql",
+    14005 "catalog/system/queries.sql",
+    14007 "catalog/system/sessions.sql",
+    14006 "catalog/system/settings.sql",
+    14001 "catalog/system/tables.sql",
+];
 
 /// By schema, then by name.
 static VIEWS: LazyLock<HashMap<&'static str, HashMap<&'static str, SystemView>>> = LazyLock::new(|| {

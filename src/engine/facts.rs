@@ -16,29 +16,36 @@ use datafusion::common::{Result as DataFusionResult, ScalarValue};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use futures::future::BoxFuture;
 
+use crate::buffer::DbVersion;
 use crate::catalog::name::ObjectName;
 use crate::engine::facts::shapes::Shape;
 use crate::engine::functions::FunctionContext;
 use crate::engine::functions::value::{self, Value};
 use crate::error::Result;
 
+mod activity;
 mod columns;
 mod constraints;
 mod relations;
 pub(crate) mod rows;
 mod server;
 pub(crate) mod shapes;
+pub mod sources;
+mod tables;
 mod types;
 
 #[cfg(test)]
 mod tests;
 
 /// What fact tables are made from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FactContext {
     /// The session and the definitions it sees.
     pub session: Arc<FunctionContext>,
+    /// The tables that the statement sees; `None` where there are only definitions.
+    pub version: Option<Arc<DbVersion>>,
 }
 
 /// A row under construction: the columns of a shape, all at their defaults.
@@ -83,7 +90,13 @@ impl Key {
 }
 
 /// Makes the rows of a fact table, at least those that the key asks for.
-pub(crate) type Maker = fn(&FactContext, &'static Shape, Option<&Key>) -> Result<Vec<Row>>;
+#[derive(Clone, Copy)]
+pub(crate) enum Maker {
+    /// From memory.
+    Now(fn(&FactContext, &'static Shape, Option<&Key>) -> Result<Vec<Row>>),
+    /// By reading, when the plan runs.
+    Later(fn(FactContext, &'static Shape, Option<Key>) -> BoxFuture<'static, Result<Vec<Row>>>),
+}
 
 /// A fact table: its relation, the column that keys filter on, the maker of its rows.
 pub(crate) struct Fact {
@@ -94,11 +107,16 @@ pub(crate) struct Fact {
 
 /// All relations that have rows.
 fn facts() -> impl Iterator<Item = &'static Fact> {
-    [relations::FACTS, columns::FACTS, constraints::FACTS, server::FACTS, types::FACTS].into_iter().flatten()
+    [relations::FACTS, columns::FACTS, constraints::FACTS, server::FACTS, types::FACTS, tables::FACTS, activity::FACTS]
+        .into_iter()
+        .flatten()
 }
 
 fn fact_of(shape: &Shape) -> Option<&'static Fact> {
-    facts().find(|fact| fact.relation == shape.name && shape.schema == "pg_catalog")
+    facts().find(|fact| match fact.relation.split_once('.') {
+        Some((schema, name)) => schema == shape.schema && name == shape.name,
+        None => shape.schema == "pg_catalog" && fact.relation == shape.name,
+    })
 }
 
 /// The system relation that a name stands for; `None` when it is none.
@@ -121,11 +139,7 @@ impl fmt::Debug for FactTable {
 }
 
 impl FactTable {
-    fn batch(&self, key: Option<&Key>) -> Result<RecordBatch> {
-        let rows = match self.fact {
-            Some(fact) => (fact.make)(&self.context, self.shape, key)?,
-            None => Vec::new(),
-        };
+    fn batch(&self, rows: Vec<Row>) -> Result<RecordBatch> {
         let mut columns: Vec<Vec<Value<'static>>> =
             self.shape.columns.iter().map(|_| Vec::with_capacity(rows.len())).collect();
         for row in rows {
@@ -141,12 +155,23 @@ impl FactTable {
         Ok(RecordBatch::try_new(Arc::clone(&self.shape.arrow), arrays)?)
     }
 
-    fn plan(&self, projection: Option<&Vec<usize>>, filters: &[Expr]) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+    fn plan<'a>(
+        &'a self,
+        projection: Option<&'a Vec<usize>>,
+        filters: &[Expr],
+    ) -> BoxFuture<'a, DataFusionResult<Arc<dyn ExecutionPlan>>> {
         let key = filters.iter().find_map(|filter| self.key_of(filter));
-        let batch = self.batch(key.as_ref())?;
-        let plan =
-            MemorySourceConfig::try_new_exec(&[vec![batch]], Arc::clone(&self.shape.arrow), projection.cloned())?;
-        Ok(plan)
+        let rows = match self.fact.map(|fact| fact.make) {
+            None => Box::pin(std::future::ready(Ok(Vec::new()))),
+            Some(Maker::Now(make)) => Box::pin(std::future::ready(make(&self.context, self.shape, key.as_ref()))),
+            Some(Maker::Later(make)) => make(self.context.clone(), self.shape, key),
+        };
+        Box::pin(async move {
+            let batch = self.batch(rows.await?)?;
+            let schema = Arc::clone(&self.shape.arrow);
+            let plan = MemorySourceConfig::try_new_exec(&[vec![batch]], schema, projection.cloned())?;
+            Ok(plan as Arc<dyn ExecutionPlan>)
+        })
     }
 
     /// What `key = literal` or `key IN (literals)` asks for.
@@ -208,7 +233,7 @@ impl TableProvider for FactTable {
         'd: 't,
         Self: 't,
     {
-        Box::pin(std::future::ready(self.plan(projection, filters)))
+        self.plan(projection, filters)
     }
 }
 

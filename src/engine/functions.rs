@@ -14,6 +14,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 use crate::catalog::Snapshot;
 use crate::catalog::name::Oid;
+use crate::engine::facts::sources::ServerFacts;
 use crate::engine::functions::cast::CastFunction;
 use crate::engine::functions::cast::parse_time::Moment;
 use crate::engine::functions::scalar::{Function, ScalarFunction};
@@ -83,6 +84,8 @@ pub struct FunctionContext {
     pub write_setting: WriteSetting,
     /// Sizes of relations.
     pub size_of: SizeOf,
+    /// What the server knows of itself: sessions, statements, settings.
+    pub server: Arc<dyn ServerFacts>,
 }
 
 impl FunctionContext {

@@ -116,7 +116,8 @@ impl<'a> Planner<'a> {
             return Ok(Arc::clone(source));
         }
         let name = self.object_name(name)?;
-        let facts = FactContext { session: Arc::clone(&self.scope.functions) };
+        let facts =
+            FactContext { session: Arc::clone(&self.scope.functions), version: Some(Arc::clone(&self.scope.version)) };
         if let Some(provider) = facts::provider(&name, &facts) {
             return Ok(provider_as_source(provider));
         }

@@ -15,6 +15,7 @@ use crate::config::{Config, SessionSettings};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::cancel::{CancelReason, Canceller};
+use crate::session::statements::StatementLog;
 
 /// How often a closing server looks whether statements still run.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
@@ -46,6 +47,7 @@ pub struct Server {
     config: Config,
     tables_url: Url,
     sessions: Sessions,
+    statements: StatementLog,
     started_at: DateTime<Utc>,
 }
 
@@ -53,7 +55,8 @@ impl Server {
     pub(crate) fn new(engine: Engine, buffer: Arc<Buffer>, config: Config, tables_url: Url) -> Self {
         let started_at = buffer.clock().now();
         let sessions = Sessions { sessions_max: config.connections_max, ..Sessions::default() };
-        Self { engine: Arc::new(engine), buffer, config, tables_url, sessions, started_at }
+        let statements = StatementLog::new(buffer.clock().clone());
+        Self { engine: Arc::new(engine), buffer, config, tables_url, sessions, statements, started_at }
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -82,6 +85,10 @@ impl Server {
     /// The source of time.
     pub fn clock(&self) -> &Clock {
         self.buffer.clock()
+    }
+
+    pub(crate) fn statements(&self) -> &StatementLog {
+        &self.statements
     }
 
     pub(crate) fn started_at(&self) -> DateTime<Utc> {

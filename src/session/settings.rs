@@ -13,6 +13,7 @@ use crate::dialect::{
 use crate::engine::Scope;
 use crate::engine::functions::FunctionContext;
 use crate::error::{Error, ErrorKind, Result};
+use crate::session::facts::SessionFacts;
 use crate::session::reply::{Reply, Severity, Tag, TransactionStatus};
 use crate::session::rows::TextRows;
 use crate::session::statement::Prepared;
@@ -230,6 +231,7 @@ impl Session {
                 false => writing.lock().set(name, value),
             }),
             size_of: Arc::new(move |oid: Oid| sized.snapshot(oid).ok().map(|table| table.files().size_bytes())),
+            server: Arc::new(SessionFacts { server: Arc::clone(&self.server), settings: self.settings() }),
         })
     }
 

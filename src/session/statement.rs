@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::session::cancel::{CancelReason, Canceller};
 use crate::session::measure::Measured;
 use crate::session::reply::{Column, Reply, TransactionStatus};
+use crate::session::statements::Noted;
 use crate::session::{Session, execute};
 
 /// A statement whose parameters and columns are known.
@@ -65,16 +66,21 @@ impl Session {
             )));
         }
         let token = self.canceller.begin();
-        let running = Running {
+        let mut running = Running {
             canceller: self.canceller.clone(),
             token: token.clone(),
             timer: self.start_timer(),
             measured: Measured::start(self.server.metrics(), self.server.clock()),
+            noted: self.server.statements().start(self.pid, &self.login, &prepared.parsed.text),
         };
         let outcome = execute::run(self, prepared, parameters, &token).await;
         match outcome {
             Ok(reply) => Ok(running.around(reply)),
-            Err(error) => Err(self.failed_and_counted(self.canceller.explain(error).offset_by(prepared.parsed.offset))),
+            Err(error) => {
+                let error = self.failed_and_counted(error.offset_by(prepared.parsed.offset));
+                running.noted.failed(&error);
+                Err(error)
+            }
         }
     }
 
@@ -122,6 +128,7 @@ struct Running {
     token: CancellationToken,
     timer: Option<tokio::task::JoinHandle<()>>,
     measured: Measured,
+    noted: Noted,
 }
 
 impl Running {
@@ -178,15 +185,17 @@ impl Stream for Guarded {
             }
             Poll::Ready(Some(Err(error))) => {
                 let mut error = Error::from(error);
-                if let Some(running) = self.running.take() {
+                if let Some(mut running) = self.running.take() {
                     error = running.canceller.explain(error);
                     running.measured.failed(&error);
+                    running.noted.failed(&error);
                 }
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(Some(Ok(batch))) => {
-                if let Some(running) = &self.running {
+                if let Some(running) = &mut self.running {
                     running.measured.rows(batch.num_rows());
+                    running.noted.rows(batch.num_rows());
                 }
                 Poll::Ready(Some(Ok(batch)))
             }

@@ -4,12 +4,12 @@ use crate::catalog::definition::{ColumnDef, RelationDef};
 use crate::catalog::pg_type::{PgType, oid_of, typlen, typmod};
 use crate::engine::facts::relations::is_index;
 use crate::engine::facts::shapes::{self, Shape};
-use crate::engine::facts::{Fact, FactContext, Key, Row};
+use crate::engine::facts::{Fact, FactContext, Key, Maker, Row};
 use crate::error::Result;
 
 pub(super) const FACTS: &[Fact] = &[
-    Fact { relation: "pg_attribute", key: &["attrelid"], make: attributes },
-    Fact { relation: "pg_attrdef", key: &["adrelid"], make: defaults },
+    Fact { relation: "pg_attribute", key: &["attrelid"], make: Maker::Now(attributes) },
+    Fact { relation: "pg_attrdef", key: &["adrelid"], make: Maker::Now(defaults) },
 ];
 
 /// The collation `default`, of every text.
@@ -23,7 +23,7 @@ fn attributes(context: &FactContext, shape: &'static Shape, key: Option<&Key>) -
         }
         index_columns(shape, relation, key, &mut rows);
     }
-    for system in shapes::all().iter().filter(|system| Key::wants(key, system.oid.0, "")) {
+    for system in shapes::described().filter(|system| Key::wants(key, system.oid.0, "")) {
         for (at, column) in system.columns.iter().enumerate() {
             let number = i16::try_from(at + 1).unwrap_or(i16::MAX);
             rows.push(attribute(shape, system.oid.0, number, column.name, &column.pg_type));

@@ -4,13 +4,13 @@ use crate::catalog::definition::{ConstraintDef, ConstraintKind, RelationDef};
 use crate::catalog::name::Oid;
 use crate::engine::facts::relations::is_index;
 use crate::engine::facts::shapes::Shape;
-use crate::engine::facts::{Fact, FactContext, Key, Row};
+use crate::engine::facts::{Fact, FactContext, Key, Maker, Row};
 use crate::engine::functions::value::Value;
 use crate::error::Result;
 
 pub(super) const FACTS: &[Fact] = &[
-    Fact { relation: "pg_constraint", key: &["conrelid"], make: constraints },
-    Fact { relation: "pg_index", key: &["indrelid"], make: indexes },
+    Fact { relation: "pg_constraint", key: &["conrelid"], make: Maker::Now(constraints) },
+    Fact { relation: "pg_index", key: &["indrelid"], make: Maker::Now(indexes) },
 ];
 
 /// The numbers of the columns, as an array value.

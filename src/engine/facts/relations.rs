@@ -4,7 +4,7 @@ use crate::catalog::definition::{ConstraintKind, RelationDef, RelationKind};
 use crate::catalog::name::Oid;
 use crate::catalog::system;
 use crate::engine::facts::shapes::{self, Shape};
-use crate::engine::facts::{Fact, FactContext, Key, Row};
+use crate::engine::facts::{Fact, FactContext, Key, Maker, Row};
 use crate::error::Result;
 
 /// The access method of tables, a row of `pg_am`.
@@ -19,10 +19,10 @@ const CLASS_OF_SCHEMAS: u32 = 2615;
 const CLASS_OF_RULES: u32 = 2618;
 
 pub(super) const FACTS: &[Fact] = &[
-    Fact { relation: "pg_class", key: &["oid", "relname"], make: classes },
-    Fact { relation: "pg_description", key: &["objoid"], make: descriptions },
-    Fact { relation: "pg_rewrite", key: &["ev_class"], make: rules },
-    Fact { relation: "pg_depend", key: &[], make: dependencies },
+    Fact { relation: "pg_class", key: &["oid", "relname"], make: Maker::Now(classes) },
+    Fact { relation: "pg_description", key: &["objoid"], make: Maker::Now(descriptions) },
+    Fact { relation: "pg_rewrite", key: &["ev_class"], make: Maker::Now(rules) },
+    Fact { relation: "pg_depend", key: &[], make: Maker::Now(dependencies) },
 ];
 
 /// The number of the rule behind a view.
@@ -38,7 +38,7 @@ fn classes(context: &FactContext, shape: &'static Shape, key: Option<&Key>) -> R
         }
         index_rows(shape, relation, key, &mut rows);
     }
-    for system in shapes::all().iter().filter(|system| Key::wants(key, system.oid.0, system.name)) {
+    for system in shapes::all().filter(|system| Key::wants(key, system.oid.0, system.name)) {
         let natts = i16::try_from(system.columns.len()).unwrap_or(i16::MAX);
         rows.push(system_row(shape, system.schema, system.name, system.oid, system.kind).set("relnatts", natts));
     }

@@ -3,23 +3,23 @@
 use crate::catalog::definition::RoleDef;
 use crate::catalog::name::Oid;
 use crate::engine::facts::shapes::Shape;
-use crate::engine::facts::{Fact, FactContext, Key, Row};
+use crate::engine::facts::{Fact, FactContext, Key, Maker, Row};
 use crate::engine::functions::value::Value;
 use crate::error::Result;
 
 pub(super) const FACTS: &[Fact] = &[
-    Fact { relation: "pg_namespace", key: &["oid", "nspname"], make: schemas },
-    Fact { relation: "pg_database", key: &[], make: databases },
-    Fact { relation: "pg_authid", key: &[], make: roles },
-    Fact { relation: "pg_roles", key: &[], make: roles },
-    Fact { relation: "pg_user", key: &[], make: users },
-    Fact { relation: "pg_shadow", key: &[], make: users },
-    Fact { relation: "pg_am", key: &[], make: access_methods },
-    Fact { relation: "pg_language", key: &[], make: languages },
-    Fact { relation: "pg_collation", key: &[], make: collations },
-    Fact { relation: "pg_tablespace", key: &[], make: tablespaces },
-    Fact { relation: "pg_extension", key: &[], make: extensions },
-    Fact { relation: "pg_stat_activity", key: &[], make: activity },
+    Fact { relation: "pg_namespace", key: &["oid", "nspname"], make: Maker::Now(schemas) },
+    Fact { relation: "pg_database", key: &[], make: Maker::Now(databases) },
+    Fact { relation: "pg_authid", key: &[], make: Maker::Now(roles) },
+    Fact { relation: "pg_roles", key: &[], make: Maker::Now(roles) },
+    Fact { relation: "pg_user", key: &[], make: Maker::Now(users) },
+    Fact { relation: "pg_shadow", key: &[], make: Maker::Now(users) },
+    Fact { relation: "pg_am", key: &[], make: Maker::Now(access_methods) },
+    Fact { relation: "pg_language", key: &[], make: Maker::Now(languages) },
+    Fact { relation: "pg_collation", key: &[], make: Maker::Now(collations) },
+    Fact { relation: "pg_tablespace", key: &[], make: Maker::Now(tablespaces) },
+    Fact { relation: "pg_extension", key: &[], make: Maker::Now(extensions) },
+    Fact { relation: "pg_stat_activity", key: &[], make: Maker::Now(activity) },
 ];
 
 /// The number of the database.

@@ -1,7 +1,8 @@
 //! The columns of PostgreSQL's system relations, from `catalog/relations.txt`.
 //!
-//! A line is `oid kind schema.name: column type, ...`, taken from PostgreSQL 15 and brought to 16 by hand. Views that are
-//! files under `catalog/` win over a line here.
+//! A line is `oid kind schema.name: column type, ...`, taken from PostgreSQL 15 and brought to 16 by hand. The line of a
+//! view that is a file under `catalog/` only describes its columns. The schema `facts` is for those views alone: no list
+//! shows it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -25,13 +26,15 @@ pub(crate) struct Shape {
     pub(crate) kind: &'static str,
     pub(crate) columns: Vec<ShapeColumn>,
     pub(crate) arrow: SchemaRef,
+    /// True when the rows come from a file of SQL.
+    is_file: bool,
 }
 
 /// A column of a system relation.
 pub(crate) struct ShapeColumn {
     pub(crate) name: &'static str,
     pub(crate) pg_type: PgType,
-    /// What a row has when nothing is said: 0, false or empty where PostgreSQL knows no NULL.
+    /// What a row has when nothing is said: in PostgreSQL's relations 0, false or empty where those know no NULL.
     pub(crate) default: Value<'static>,
 }
 
@@ -43,8 +46,9 @@ struct Shapes {
 
 static SHAPES: LazyLock<Shapes> = LazyLock::new(|| {
     let all: Vec<Shape> = LINES.lines().filter_map(parse).collect();
-    let by_name = all.iter().enumerate().map(|(at, shape)| ((shape.schema, shape.name), at)).collect();
-    let by_oid = all.iter().enumerate().map(|(at, shape)| (shape.oid.0, at)).collect();
+    let tables = || all.iter().enumerate().filter(|(_, shape)| !shape.is_file);
+    let by_name = tables().map(|(at, shape)| ((shape.schema, shape.name), at)).collect();
+    let by_oid = tables().map(|(at, shape)| (shape.oid.0, at)).collect();
     Shapes { all, by_name, by_oid }
 });
 
@@ -54,18 +58,17 @@ fn parse(line: &'static str) -> Option<Shape> {
     let oid = Oid(words.next()?.parse().ok()?);
     let kind = words.next()?;
     let (schema, name) = words.next()?.split_once('.')?;
-    if system::view(schema, name).is_some() {
-        return None;
-    }
-    let columns = columns.split(", ").map(parse_column).collect::<Option<Vec<_>>>()?;
+    let columns = columns.split(", ").map(|text| parse_column(text, schema)).collect::<Option<Vec<_>>>()?;
+    let is_file = system::view(schema, name).is_some();
     let fields: Vec<_> = columns.iter().map(|column| column.pg_type.field(column.name, true)).collect();
-    Some(Shape { schema, name, oid, kind, columns, arrow: Arc::new(Schema::new(fields)) })
+    Some(Shape { schema, name, oid, kind, columns, arrow: Arc::new(Schema::new(fields)), is_file })
 }
 
-fn parse_column(text: &'static str) -> Option<ShapeColumn> {
+fn parse_column(text: &'static str, schema: &str) -> Option<ShapeColumn> {
     let (name, type_name) = text.split_once(' ')?;
     let pg_type = parse_type_name(type_name)?;
     let default = match &pg_type {
+        _ if schema == "facts" => Value::Null,
         PgType::Bool => Value::Bool(false),
         PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Oid | PgType::Reg(_) => Value::Int(0),
         PgType::Float4 | PgType::Float8 => Value::Float(0.0),
@@ -83,8 +86,13 @@ impl Shape {
 }
 
 /// All system relations that are not files.
-pub(crate) fn all() -> &'static [Shape] {
-    &SHAPES.all
+pub(crate) fn all() -> impl Iterator<Item = &'static Shape> {
+    described().filter(|shape| !shape.is_file)
+}
+
+/// All system relations, the files among them.
+pub(crate) fn described() -> impl Iterator<Item = &'static Shape> {
+    SHAPES.all.iter().filter(|shape| shape.schema != "facts")
 }
 
 /// The system relation of that number.

@@ -5,13 +5,13 @@ use arrow::array::UInt32Array;
 use crate::catalog::name::Oid;
 use crate::engine::facts::rows::{self, FunctionRow, TypeRow};
 use crate::engine::facts::shapes::Shape;
-use crate::engine::facts::{Fact, FactContext, Key, Row};
+use crate::engine::facts::{Fact, FactContext, Key, Maker, Row};
 use crate::engine::functions::value::Value;
 use crate::error::Result;
 
 pub(super) const FACTS: &[Fact] = &[
-    Fact { relation: "pg_type", key: &["oid", "typname"], make: types },
-    Fact { relation: "pg_proc", key: &["oid", "proname"], make: functions },
+    Fact { relation: "pg_type", key: &["oid", "typname"], make: Maker::Now(types) },
+    Fact { relation: "pg_proc", key: &["oid", "proname"], make: Maker::Now(functions) },
 ];
 
 /// The columns of `pg_type` in the order of the file.

@@ -59,7 +59,7 @@ pub fn table_source(
 /// The value of an argument that reads no column.
 fn constant(expr: &Expr) -> Result<ScalarValue> {
     let schema = Arc::new(DFSchema::empty());
-    let simplifier = ExprSimplifier::new(SimplifyContext::default().with_schema(Arc::clone(&schema)));
+    let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(&schema)).build());
     match simplifier.simplify(simplifier.coerce(expr.clone(), &schema)?)? {
         Expr::Literal(value, _) => Ok(value),
         other => Err(Error::unsupported(format!("argument of a table function must be constant: {other}"))),

@@ -23,6 +23,8 @@ use crate::catalog::definition::{
 use crate::catalog::name::{ObjectName, Oid};
 use crate::catalog::pg_type::{PgType, parse_type_name};
 use crate::catalog::{Catalog, Found};
+use crate::config::{Config, Effective, SessionSettings, SettingRow, Settings};
+use crate::engine::facts::sources::{ServerFacts, SessionFact, StatementFact};
 use crate::engine::facts::{self, FactContext};
 use crate::engine::functions::cast::print;
 use crate::engine::functions::value::{self, Value};
@@ -116,6 +118,7 @@ impl Bench {
             read_setting: Arc::new(move |name| settings.get(name).map(|value| (*value).to_owned())),
             write_setting: Arc::new(|_, _, _| Ok(())),
             size_of: Arc::new(|_| Some(8192)),
+            server: Arc::new(Alone),
         });
         let mut bench = Self { state: state(&session), session, tables: HashMap::new() };
         bench.fill(t, "VALUES (1, 'one', 1.50, timestamptz '2026-01-01 00:00:00+00', 10), (2, 'two', 2.25, NULL, 20), (3, NULL, NULL, NULL, 20)");
@@ -203,6 +206,27 @@ impl Bench {
     }
 }
 
+/// A server that nobody else uses.
+struct Alone;
+
+impl ServerFacts for Alone {
+    fn session_settings(&self) -> Vec<SettingRow> {
+        SessionSettings::new(&Config::in_folder("x")).rows()
+    }
+
+    fn server_settings(&self) -> Vec<Effective> {
+        Settings::default().effective()
+    }
+
+    fn sessions(&self) -> Vec<SessionFact> {
+        vec![SessionFact { pid: 7, user: "headwater".to_owned(), wire: "embedded", address: None }]
+    }
+
+    fn statements(&self) -> Vec<StatementFact> {
+        Vec::new()
+    }
+}
+
 fn state(session: &Arc<FunctionContext>) -> SessionState {
     let mut config = SessionConfig::new().with_target_partitions(1);
     config.options_mut().sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
@@ -220,7 +244,7 @@ impl ContextProvider for Bench {
             Some(schema) => ObjectName::qualified(schema, name.table()),
             None => ObjectName::bare(name.table()),
         };
-        let context = FactContext { session: Arc::clone(&self.session) };
+        let context = FactContext { session: Arc::clone(&self.session), version: None };
         if let Some(provider) = facts::provider(&name, &context) {
             return Ok(provider_as_source(provider));
         }

@@ -1,0 +1,2 @@
+-- Roles of the session.
+SELECT current_user AS role_name

@@ -1,0 +1,2 @@
+-- The database's name.
+SELECT current_database() AS catalog_name

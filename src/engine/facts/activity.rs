@@ -1,0 +1,67 @@
+//! What goes on: sessions, statements, settings.
+
+use crate::config::SettingRow;
+use crate::engine::facts::shapes::Shape;
+use crate::engine::facts::{Fact, FactContext, Key, Maker, Row};
+use crate::engine::functions::value::Value;
+use crate::error::Result;
+
+pub(super) const FACTS: &[Fact] = &[
+    Fact { relation: "facts.sessions", key: &[], make: Maker::Now(sessions) },
+    Fact { relation: "facts.statements", key: &[], make: Maker::Now(statements) },
+    Fact { relation: "facts.settings", key: &[], make: Maker::Now(settings) },
+];
+
+fn sessions(context: &FactContext, shape: &'static Shape, _: Option<&Key>) -> Result<Vec<Row>> {
+    let sessions = context.session.server.sessions();
+    let rows = sessions.into_iter().map(|session| {
+        Row::new(shape)
+            .set("pid", session.pid)
+            .set("user_name", session.user)
+            .set("wire", session.wire)
+            .set("address", session.address)
+    });
+    Ok(rows.collect())
+}
+
+fn statements(context: &FactContext, shape: &'static Shape, _: Option<&Key>) -> Result<Vec<Row>> {
+    let statements = context.session.server.statements();
+    let rows = statements.into_iter().map(|statement| {
+        Row::new(shape)
+            .set("query_id", statement.id)
+            .set("pid", statement.pid)
+            .set("user_name", statement.user)
+            .set("wire", statement.wire)
+            .set("sql", statement.sql)
+            .set("state", statement.state)
+            .set("started_at", Value::Timestamp(statement.started_at.timestamp_micros()))
+            .set("duration_ms", statement.duration_ms)
+            .set("rows", i64::try_from(statement.rows).unwrap_or(i64::MAX))
+            .set("error", statement.error)
+    });
+    Ok(rows.collect())
+}
+
+fn settings(context: &FactContext, shape: &'static Shape, _: Option<&Key>) -> Result<Vec<Row>> {
+    let session = context.session.server.session_settings().into_iter().map(|row: SettingRow| {
+        Row::new(shape)
+            .set("name", row.setting.name)
+            .set("value", row.value)
+            .set("default_value", row.reset_value)
+            .set("unit", row.setting.kind.unit())
+            .set("source", row.source)
+            .set("scope", "session")
+            .set("description", row.setting.help)
+    });
+    let server = context.session.server.server_settings().into_iter().map(|row| {
+        Row::new(shape)
+            .set("name", row.setting.name)
+            .set("value", row.value)
+            .set("default_value", row.setting.default)
+            .set("unit", row.setting.kind.unit())
+            .set("source", row.origin.to_string())
+            .set("scope", "server")
+            .set("description", row.setting.help)
+    });
+    Ok(session.chain(server).collect())
+}

@@ -1,0 +1,36 @@
+//! What a session tells the engine's fact tables of itself and of its server.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::config::{Effective, SessionSettings, SettingRow};
+use crate::engine::facts::sources::{ServerFacts, SessionFact, StatementFact};
+use crate::session::server::Server;
+
+/// A session's view of the server.
+pub(super) struct SessionFacts {
+    pub(super) server: Arc<Server>,
+    pub(super) settings: Arc<Mutex<SessionSettings>>,
+}
+
+impl ServerFacts for SessionFacts {
+    fn session_settings(&self) -> Vec<SettingRow> {
+        self.settings.lock().rows()
+    }
+
+    fn server_settings(&self) -> Vec<Effective> {
+        self.server.config().settings.effective()
+    }
+
+    fn sessions(&self) -> Vec<SessionFact> {
+        let sessions = self.server.sessions().list().into_iter();
+        sessions
+            .map(|(pid, login)| SessionFact { pid, user: login.user, wire: login.wire, address: login.address })
+            .collect()
+    }
+
+    fn statements(&self) -> Vec<StatementFact> {
+        self.server.statements().list()
+    }
+}

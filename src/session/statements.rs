@@ -1,0 +1,114 @@
+//! The statements that run and those that ended lately, for `system.queries`.
+//!
+//! A statement is noted when it starts; the guard that is given for it files the end when it is dropped.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+
+use crate::clock::Clock;
+use crate::engine::facts::sources::StatementFact;
+use crate::session::server::Login;
+
+/// Ended statements that are remembered.
+const REMEMBERED_MAX: usize = 1000;
+/// Characters of a statement's text that are kept.
+const TEXT_CHARS_MAX: usize = 10_000;
+
+/// The log of statements of a server.
+#[derive(Clone, Debug)]
+pub(crate) struct StatementLog {
+    clock: Clock,
+    noted: Arc<Mutex<Notes>>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    last_id: i64,
+    /// Oldest first.
+    statements: VecDeque<StatementFact>,
+}
+
+impl StatementLog {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Self { clock, noted: Arc::default() }
+    }
+
+    /// Notes a statement that starts now.
+    pub(crate) fn start(&self, pid: i32, login: &Login, text: &str) -> Noted {
+        let mut notes = self.noted.lock();
+        notes.last_id += 1;
+        let id = notes.last_id;
+        if notes.statements.len() >= REMEMBERED_MAX {
+            // Running ones stay: there are never more of those than sessions.
+            let oldest = notes.statements.iter().position(|statement| statement.state != "running");
+            oldest.map(|at| notes.statements.remove(at));
+        }
+        let started_at = self.clock.now();
+        notes.statements.push_back(StatementFact {
+            id,
+            pid,
+            user: login.user.clone(),
+            wire: login.wire,
+            sql: text.chars().take(TEXT_CHARS_MAX).collect(),
+            state: "running",
+            started_at,
+            duration_ms: 0,
+            rows: 0,
+            error: None,
+        });
+        Noted { log: self.clone(), id, started_at, rows: 0, error: None }
+    }
+
+    /// All that is noted, oldest first.
+    pub(crate) fn list(&self) -> Vec<StatementFact> {
+        let now = self.clock.now();
+        let noted = self.noted.lock();
+        let mut statements: Vec<StatementFact> = noted.statements.iter().cloned().collect();
+        for running in statements.iter_mut().filter(|statement| statement.state == "running") {
+            running.duration_ms = elapsed_ms(running.started_at, now);
+        }
+        statements
+    }
+}
+
+fn elapsed_ms(from: DateTime<Utc>, to: DateTime<Utc>) -> i64 {
+    // A clock that was set back meanwhile makes no negative time.
+    (to - from).num_milliseconds().max(0)
+}
+
+/// Held while a statement runs.
+pub(crate) struct Noted {
+    log: StatementLog,
+    id: i64,
+    started_at: DateTime<Utc>,
+    rows: u64,
+    error: Option<String>,
+}
+
+impl Noted {
+    /// Counts rows that were sent.
+    pub(crate) fn rows(&mut self, rows: usize) {
+        self.rows += rows as u64;
+    }
+
+    /// Files why the statement failed.
+    pub(crate) fn failed(&mut self, error: &impl std::fmt::Display) {
+        self.error = Some(error.to_string());
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        let duration_ms = elapsed_ms(self.started_at, self.log.clock.now());
+        let mut notes = self.log.noted.lock();
+        if let Some(statement) = notes.statements.iter_mut().rev().find(|statement| statement.id == self.id) {
+            statement.state = if self.error.is_some() { "failed" } else { "done" };
+            statement.duration_ms = duration_ms;
+            statement.rows = self.rows;
+            statement.error = self.error.take();
+        }
+    }
+}
