@@ -34,7 +34,11 @@ impl Store {
     /// One PUT request; moto takes any signature.
     fn make_bucket(&self) -> std::io::Result<()> {
         let mut stream = TcpStream::connect(self.address)?;
-        write!(stream, "PUT /lake HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", self.address)?;
+        write!(
+            stream,
+            "PUT /lake HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            self.address
+        )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         match answer.starts_with("HTTP/1.1 200") {
@@ -50,8 +54,18 @@ async fn a_database_lives_in_a_bucket() {
     let folder = tempfile::tempdir().unwrap();
     let (endpoint, catalog) = (format!("http://{}", store.address), folder.path().join("catalog"));
     let flags = [
-        "--catalog-folder", catalog.to_str().unwrap(), "--s3-endpoint", &endpoint, "--s3-allow-http", "on",
-        "--s3-region", "us-east-1", "--s3-access-key-id", "key", "--s3-secret-access-key", "secret",
+        "--catalog-folder",
+        catalog.to_str().unwrap(),
+        "--s3-endpoint",
+        &endpoint,
+        "--s3-allow-http",
+        "on",
+        "--s3-region",
+        "us-east-1",
+        "--s3-access-key-id",
+        "key",
+        "--s3-secret-access-key",
+        "secret",
     ];
     let mut server = Server::open(std::path::Path::new("s3://lake/database"), &flags);
     let client = server.connect().await;
@@ -77,8 +91,18 @@ async fn writers_of_one_table_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (endpoint, catalog) = (format!("http://{}", store.address), folder.path().join("catalog"));
     let flags = [
-        "--catalog-folder", catalog.to_str().unwrap(), "--s3-endpoint", &endpoint, "--s3-allow-http", "on",
-        "--s3-region", "us-east-1", "--s3-access-key-id", "key", "--s3-secret-access-key", "secret",
+        "--catalog-folder",
+        catalog.to_str().unwrap(),
+        "--s3-endpoint",
+        &endpoint,
+        "--s3-allow-http",
+        "on",
+        "--s3-region",
+        "us-east-1",
+        "--s3-access-key-id",
+        "key",
+        "--s3-secret-access-key",
+        "secret",
     ];
     let server = Server::open(std::path::Path::new("s3://lake/racing"), &flags);
     ask(&server.connect().await, "CREATE TABLE t (writer int, n int)").await;
@@ -93,7 +117,9 @@ async fn writers_of_one_table_lose_nothing() {
         });
     }
     writers.join_all().await;
-    let Answer::Rows(_, rows) = ask(&server.connect().await, "SELECT count(*), count(DISTINCT writer * 100 + n) FROM t").await else {
+    let Answer::Rows(_, rows) =
+        ask(&server.connect().await, "SELECT count(*), count(DISTINCT writer * 100 + n) FROM t").await
+    else {
         panic!("the table is gone")
     };
     assert_eq!(line(&rows[0]), "40 | 40");

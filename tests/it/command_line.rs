@@ -75,7 +75,8 @@ fn the_shell_runs_texts_and_files_in_order_and_stops_at_an_error() {
     fs::write(&file, "-- a comment\nINSERT INTO t VALUES (1);\nINSERT INTO t VALUES (2);\n").unwrap();
     let steps = ["-c", "CREATE TABLE t (a int)", "-f", file.to_str().unwrap(), "-c", "SELECT sum(a) AS s FROM t"];
     assert_eq!(text_of(sql(&folder).args(steps)), "s\n3\n");
-    let failed = run(sql(&folder).args(["-c", "SELECT 1 AS one", "-c", "SELECT * FROM missing", "-c", "SELECT 2 AS two"]));
+    let failed =
+        run(sql(&folder).args(["-c", "SELECT 1 AS one", "-c", "SELECT * FROM missing", "-c", "SELECT 2 AS two"]));
     assert_eq!(failed.status.code(), Some(1));
     assert_eq!(out(&failed), "one\n1\n");
     assert!(err(&failed).contains("relation \"missing\" does not exist"));
@@ -84,7 +85,8 @@ fn the_shell_runs_texts_and_files_in_order_and_stops_at_an_error() {
 #[tokio::test]
 async fn a_second_server_on_one_folder_is_refused() {
     let server = Server::start();
-    let output = run(headwater().arg("serve").arg("--data").arg(server.folder()).args(["--pg", "127.0.0.1:0", "--http", "off"]));
+    let output =
+        run(headwater().arg("serve").arg("--data").arg(server.folder()).args(["--pg", "127.0.0.1:0", "--http", "off"]));
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("is in use"), "{}", err(&output));
     assert!(matches!(ask(&server.connect().await, "SELECT 1").await, Answer::Rows(..)));
@@ -95,9 +97,10 @@ async fn sigterm_lets_a_statement_finish_and_exits_with_zero() {
     let mut server = Server::start();
     let client = server.connect().await;
     ask(&client, "CREATE TABLE t (a int)").await;
-    let running = tokio::spawn(async move {
-        ask(&client, "INSERT INTO t SELECT n FROM generate_series(1, 300000) AS g(n)").await
-    });
+    let running =
+        tokio::spawn(
+            async move { ask(&client, "INSERT INTO t SELECT n FROM generate_series(1, 300000) AS g(n)").await },
+        );
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     let folder = server.folder().to_owned();
     let code = tokio::task::spawn_blocking(move || (server.terminate(), server)).await.unwrap();

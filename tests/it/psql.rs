@@ -20,11 +20,14 @@ fn psql(server: &Server, commands: &[&str]) -> String {
 #[test]
 fn the_meta_commands_work() {
     let server = Server::start();
-    psql(&server, &[
-        "CREATE TABLE visits (id bigint PRIMARY KEY, path text NOT NULL, price numeric(8, 2) DEFAULT 1.5)",
-        "COMMENT ON TABLE visits IS 'who came'",
-        "CREATE VIEW paths AS SELECT path FROM visits",
-    ]);
+    psql(
+        &server,
+        &[
+            "CREATE TABLE visits (id bigint PRIMARY KEY, path text NOT NULL, price numeric(8, 2) DEFAULT 1.5)",
+            "COMMENT ON TABLE visits IS 'who came'",
+            "CREATE VIEW paths AS SELECT path FROM visits",
+        ],
+    );
     for (command, expected) in [
         ("\\d", vec!["visits", "paths", "table", "view"]),
         ("\\d visits", vec!["Column", "path", "not null", "numeric(8,2)", "bigint"]),
