@@ -103,7 +103,7 @@ pub const SERVER_SETTINGS: &[Setting] = &[
     setting(
         "log_level",
         Kind::Text,
-        "info",
+        "warn,headwater=info",
         "What is logged: error, warn, info, debug, trace, or a filter such as info,headwater=debug.",
     ),
     setting("log_format", Kind::Choice(&["text", "json"]), "text", "How log lines are written to standard error."),

@@ -1,1 +1,140 @@
-//! Written next.
+//! The program as it is typed: settings and their origin, the embedded shell, start and stop.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use crate::program::{run, text_of};
+use crate::rows::{Answer, ask};
+use crate::server::{Server, headwater};
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// `headwater sql` on a folder that lasts as long as the test.
+fn sql(folder: &tempfile::TempDir) -> Command {
+    let mut command = headwater();
+    command.arg("sql").arg("--data").arg(folder.path().join("data"));
+    command
+}
+
+#[test]
+fn settings_come_from_file_environment_and_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("headwater.toml");
+    fs::write(&file, "connections_max = 7\nshutdown_deadline_ms = '5s'\n").unwrap();
+    let mut command = headwater();
+    command.args(["config", "--pg", "off", "--config"]).arg(&file).env("HEADWATER_CONNECTIONS_MAX", "8");
+    command.env("HEADWATER_PASSWORD", "swordfish");
+    let text = text_of(&mut command);
+    let line = |name: &str| text.lines().find(|line| line.starts_with(&format!("{name} ="))).unwrap().to_owned();
+    assert!(line("connections_max").contains("\"8\"") && line("connections_max").ends_with("# environment"));
+    assert!(line("shutdown_deadline_ms").contains("\"5s\"") && line("shutdown_deadline_ms").contains("# file"));
+    assert!(line("pg").contains("\"off\"") && line("pg").ends_with("# flag"));
+    assert!(line("http").ends_with("# default"));
+    assert!(!text.contains("swordfish"));
+}
+
+#[test]
+fn mistakes_are_explained() {
+    for (arguments, code, message) in [
+        (vec!["serve", "--memory-bytes-max", "lots"], 2, "invalid value for parameter \"memory_bytes_max\""),
+        (vec!["serve", "--pg", "5432"], 2, "HOST:PORT"),
+        (vec!["serve", "--no-such-flag"], 2, "--no-such-flag"),
+        (vec!["serve", "--flight", "127.0.0.1:0"], 2, "Flight"),
+        (vec!["sql", "--format", "xml", "-c", "SELECT 1"], 2, "xml"),
+        (vec!["serve", "--config", "/no/such/file"], 2, "/no/such/file"),
+    ] {
+        let output = run(headwater().args(&arguments));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", err(&output));
+        assert!(err(&output).contains(message), "{arguments:?}: {}", err(&output));
+    }
+}
+
+#[test]
+fn the_shell_prints_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let query = "SELECT 1 AS id, 'a,b' AS name";
+    let print = |format: &str| text_of(sql(&folder).args(["--format", format, "-c", query]));
+    assert_eq!(print("csv"), "id,name\n1,\"a,b\"\n");
+    assert_eq!(print("ndjson"), "{\"id\": 1, \"name\": \"a,b\"}\n");
+    assert_eq!(print("json"), "[\n{\"id\": 1, \"name\": \"a,b\"}\n]\n");
+    assert!(print("table").starts_with(" id | name\n----+------\n  1 | a,b\n(1 row)\n"));
+    let parquet = run(sql(&folder).args(["--format", "parquet", "-c", query])).stdout;
+    assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
+}
+
+#[test]
+fn the_shell_runs_texts_and_files_in_order_and_stops_at_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("insert.sql");
+    fs::write(&file, "-- a comment\nINSERT INTO t VALUES (1);\nINSERT INTO t VALUES (2);\n").unwrap();
+    let steps = ["-c", "CREATE TABLE t (a int)", "-f", file.to_str().unwrap(), "-c", "SELECT sum(a) AS s FROM t"];
+    assert_eq!(text_of(sql(&folder).args(steps)), "s\n3\n");
+    let failed =
+        run(sql(&folder).args(["-c", "SELECT 1 AS one", "-c", "SELECT * FROM missing", "-c", "SELECT 2 AS two"]));
+    assert_eq!(failed.status.code(), Some(1));
+    assert_eq!(out(&failed), "one\n1\n");
+    assert!(err(&failed).contains("relation \"missing\" does not exist"));
+}
+
+#[tokio::test]
+async fn a_second_server_on_one_folder_is_refused() {
+    let server = Server::start();
+    let output =
+        run(headwater().arg("serve").arg("--data").arg(server.folder()).args(["--pg", "127.0.0.1:0", "--http", "off"]));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("is in use"), "{}", err(&output));
+    assert!(matches!(ask(&server.connect().await, "SELECT 1").await, Answer::Rows(..)));
+}
+
+#[tokio::test]
+async fn sigterm_lets_a_statement_finish_and_exits_with_zero() {
+    let mut server = Server::start();
+    let client = server.connect().await;
+    ask(&client, "CREATE TABLE t (a int)").await;
+    let running =
+        tokio::spawn(
+            async move { ask(&client, "INSERT INTO t SELECT n FROM generate_series(1, 300000) AS g(n)").await },
+        );
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let folder = server.folder().to_owned();
+    let code = tokio::task::spawn_blocking(move || (server.terminate(), server)).await.unwrap();
+    assert_eq!(code.0, Some(0));
+    // Finished or refused, but never half done.
+    let inserted = matches!(running.await.unwrap(), Answer::Done(300_000));
+    let count = text_of(headwater().arg("sql").arg("--data").arg(&folder).args(["-c", "SELECT count(*) AS n FROM t"]));
+    assert_eq!(count, if inserted { "n\n300000\n" } else { "n\n0\n" });
+}
+
+#[test]
+fn check_finds_a_missing_file() {
+    let folder = tempfile::tempdir().unwrap();
+    text_of(sql(&folder).args(["-c", "CREATE TABLE t (a int); INSERT INTO t VALUES (1)"]));
+    let check = || run(headwater().arg("check").arg("--data").arg(folder.path().join("data")));
+    let sound = check();
+    assert_eq!(sound.status.code(), Some(0), "{}{}", out(&sound), err(&sound));
+    remove_one_data_file(&folder.path().join("data"));
+    let damaged = check();
+    assert_eq!(damaged.status.code(), Some(1));
+    assert!(out(&damaged).contains("the file is missing"), "{}", out(&damaged));
+}
+
+fn remove_one_data_file(folder: &std::path::Path) {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("_delta_log") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "parquet") {
+                return fs::remove_file(path).unwrap();
+            }
+        }
+    }
+    panic!("no data file");
+}

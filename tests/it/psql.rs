@@ -1,1 +1,89 @@
-//! Written next.
+//! Real `psql` against the server.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::program::{run, text_of};
+use crate::server::Server;
+
+/// Runs commands through one psql and gives what it prints.
+fn psql(server: &Server, commands: &[&str]) -> String {
+    let mut program = server.psql();
+    program.args(["-v", "ON_ERROR_STOP=1"]);
+    for command in commands {
+        program.args(["-c", command]);
+    }
+    text_of(&mut program)
+}
+
+#[test]
+fn the_meta_commands_work() {
+    let server = Server::start();
+    psql(
+        &server,
+        &[
+            "CREATE TABLE visits (id bigint PRIMARY KEY, path text NOT NULL, price numeric(8, 2) DEFAULT 1.5)",
+            "COMMENT ON TABLE visits IS 'who came'",
+            "CREATE VIEW paths AS SELECT path FROM visits",
+        ],
+    );
+    for (command, expected) in [
+        ("\\d", vec!["visits", "paths", "table", "view"]),
+        ("\\d visits", vec!["Column", "path", "not null", "numeric(8,2)", "bigint"]),
+        ("\\dt+", vec!["visits", "who came"]),
+        ("\\dn", vec!["public"]),
+        ("\\l", vec!["headwater", "UTF8"]),
+        ("\\df", vec!["List of functions"]),
+        ("\\dv", vec!["paths"]),
+        ("\\du", vec!["headwater"]),
+        ("\\conninfo", vec!["headwater"]),
+    ] {
+        let text = psql(&server, &[command]);
+        for part in expected {
+            assert!(text.contains(part), "{command} prints no {part}:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn copy_goes_in_and_out() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.csv");
+    fs::write(&file, "id,name\n1,\"a, b\"\n2,\n3,\"\"\n").unwrap();
+    psql(&server, &["CREATE TABLE t (id int, name text)"]);
+    let path = file.display();
+    assert_eq!(psql(&server, &[&format!("\\copy t FROM '{path}' WITH (FORMAT csv, HEADER true)")]).trim(), "COPY 3");
+    let out = psql(&server, &["COPY (SELECT * FROM t ORDER BY id) TO STDOUT WITH (FORMAT csv)"]);
+    assert_eq!(out, "1,\"a, b\"\n2,\n3,\"\"\n");
+    let text = psql(&server, &["COPY (SELECT * FROM t ORDER BY id) TO STDOUT"]);
+    assert_eq!(text, "1\ta, b\n2\t\\N\n3\t\n");
+}
+
+#[test]
+fn a_wrong_row_is_named() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.csv");
+    fs::write(&file, "1,a\n2,b\nx,c\n").unwrap();
+    psql(&server, &["CREATE TABLE t (id int, name text)"]);
+    let copy = format!("\\copy t FROM '{}' WITH (FORMAT csv)", file.display());
+    let failed = run(server.psql().args(["-c", &copy]));
+    let message = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(message.contains("line 3") && message.contains("column id"), "{message}");
+    assert_eq!(psql(&server, &["SELECT count(*) FROM t", "\\t"]).lines().nth(2).map(str::trim), Some("0"));
+}
+
+#[test]
+fn an_interrupt_cancels_the_statement() {
+    let server = Server::start();
+    let mut program = server.psql();
+    program.args(["-c", "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b"]);
+    let mut child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let started = Instant::now();
+    text_of(Command::new("kill").args(["-INT", &child.id().to_string()]));
+    child.wait().unwrap();
+    assert!(started.elapsed().as_secs() < 5, "psql waited {:?} for the cancel", started.elapsed());
+}
