@@ -56,12 +56,16 @@ impl Request {
         let matches = command().get_matches();
         let (name, matches) = matches.subcommand().expect("clap requires a subcommand");
         let mut settings = settings(matches)?;
-        if name == "demo" && settings.effective().iter().all(|line| line.setting.name != "data" || line.origin == Origin::Default) {
+        if name == "demo"
+            && settings.effective().iter().all(|line| line.setting.name != "data" || line.origin == Origin::Default)
+        {
             settings.set_named("data", "headwater-demo", Origin::Flag)?;
         }
         let job = match name {
             "serve" => Job::Serve,
-            "demo" => Job::Demo { customers: matches.get_one::<u32>("customers").copied().unwrap_or(CUSTOMERS_DEFAULT) },
+            "demo" => {
+                Job::Demo { customers: matches.get_one::<u32>("customers").copied().unwrap_or(CUSTOMERS_DEFAULT) }
+            }
             "sql" => Job::Sql(script(matches)),
             "check" => Job::Check,
             _ => Job::Config { document: matches.get_flag("document") },
@@ -96,9 +100,14 @@ fn script(matches: &ArgMatches) -> Script {
 }
 
 fn command() -> Command {
-    let customers = Arg::new("customers").long("customers").value_name("N").value_parser(value_parser!(u32).range(1..))
+    let customers = Arg::new("customers")
+        .long("customers")
+        .value_name("N")
+        .value_parser(value_parser!(u32).range(1..))
         .help("Rows of the customers table [default: 50000]; orders and order_items grow with it");
-    let document = Arg::new("document").long("document").action(ArgAction::SetTrue)
+    let document = Arg::new("document")
+        .long("document")
+        .action(ArgAction::SetTrue)
         .help("Print the reference of all settings (docs/settings.md) instead");
     let mut command = Command::new("headwater")
         .version(env!("CARGO_PKG_VERSION"))
@@ -111,8 +120,13 @@ fn command() -> Command {
         .subcommand(Command::new("check").about("Look for damage in a database that no server has open"))
         .subcommand(Command::new("config").about("Print the settings in force and where each was set").arg(document))
         .arg(
-            Arg::new("config").long("config").value_name("FILE").env("HEADWATER_CONFIG").global(true)
-                .value_parser(value_parser!(PathBuf)).help("A TOML file of settings"),
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .env("HEADWATER_CONFIG")
+                .global(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("A TOML file of settings"),
         );
     for setting in SERVER_SETTINGS {
         command = command.arg(argument(setting));
@@ -124,13 +138,28 @@ fn sql_command() -> Command {
     let formats = |text: &str| text.parse::<OutputFormat>().map_err(|error| error.to_string());
     Command::new("sql")
         .about("Run SQL on a database without a server: -c, -f, or an interactive shell")
-        .arg(Arg::new("command").short('c').long("command").value_name("SQL").action(ArgAction::Append).help("Run this text"))
         .arg(
-            Arg::new("file").short('f').long("file").value_name("FILE").action(ArgAction::Append)
-                .value_parser(value_parser!(PathBuf)).help("Run this file; - is standard input"),
+            Arg::new("command")
+                .short('c')
+                .long("command")
+                .value_name("SQL")
+                .action(ArgAction::Append)
+                .help("Run this text"),
         )
         .arg(
-            Arg::new("format").long("format").value_name("FORMAT").value_parser(formats)
+            Arg::new("file")
+                .short('f')
+                .long("file")
+                .value_name("FILE")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(PathBuf))
+                .help("Run this file; - is standard input"),
+        )
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .value_parser(formats)
                 .help("table, csv, json, ndjson or parquet [default: table on a terminal, else csv]"),
         )
 }

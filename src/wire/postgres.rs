@@ -140,8 +140,12 @@ impl Postgres {
         request.check_database()?;
         let settings = request.settings.clone();
         let user = request.user.clone();
-        let session =
-            self.database.session_for(Login { user, wire: "postgres", address: Some(peer.ip().to_string()), settings })?;
+        let session = self.database.session_for(Login {
+            user,
+            wire: "postgres",
+            address: Some(peer.ip().to_string()),
+            settings,
+        })?;
         let key = self.keys.issue(session.pid(), request.minor);
         Ok(Some((session, key)))
     }

@@ -55,7 +55,8 @@ impl Tls {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| Error::from(error).within(format!("the file {} cannot be read", path.display())))
+    std::fs::read(path)
+        .map_err(|error| Error::from(error).within(format!("the file {} cannot be read", path.display())))
 }
 
 fn invalid(path: &Path, why: &str) -> Error {

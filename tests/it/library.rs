@@ -32,7 +32,10 @@ async fn a_table_lives_through_changes_and_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(Config::in_folder(folder.path())).await.unwrap();
     let session = database.session().unwrap();
-    assert_eq!(run(&session, "CREATE TABLE t (id bigint PRIMARY KEY, v text DEFAULT 'x', CHECK (id >= 0))").await, "CREATE TABLE");
+    assert_eq!(
+        run(&session, "CREATE TABLE t (id bigint PRIMARY KEY, v text DEFAULT 'x', CHECK (id >= 0))").await,
+        "CREATE TABLE"
+    );
     assert_eq!(run(&session, "INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, DEFAULT)").await, "INSERT 0 3");
     assert_eq!(values(&session, "SELECT v FROM t ORDER BY id").await, "a,b,x");
     assert!(run(&session, "INSERT INTO t VALUES (-1)").await.starts_with("[23514]"));

@@ -36,7 +36,8 @@ impl Completion {
     /// The words that begin as `prefix` does, in any case.
     fn matching(&self, prefix: &str) -> Vec<Pair> {
         let begins = |word: &&String| {
-            word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)) && word.len() > prefix.len()
+            word.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+                && word.len() > prefix.len()
         };
         let pair = |word: &String| Pair { display: word.clone(), replacement: word.clone() };
         if prefix.is_empty() { Vec::new() } else { self.words.iter().filter(begins).map(pair).collect() }

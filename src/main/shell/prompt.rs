@@ -61,7 +61,8 @@ pub async fn run(shell: &Shell) -> Result<ExitCode> {
 }
 
 fn editor() -> Result<Editor<Completion, FileHistory>> {
-    let config = Config::builder().completion_type(CompletionType::List).max_history_size(HISTORY_LINES_MAX).map_err(broken)?;
+    let config =
+        Config::builder().completion_type(CompletionType::List).max_history_size(HISTORY_LINES_MAX).map_err(broken)?;
     let mut editor = Editor::with_config(config.build()).map_err(broken)?;
     if let Some(path) = history_path().filter(|path| path.exists()) {
         editor.load_history(&path).map_err(broken)?;
@@ -102,7 +103,9 @@ async fn command(shell: &Shell, text: &str) -> bool {
         ("\\d", None) => report(shell.run_text(RELATIONS).await),
         ("\\d", Some(relation)) => report(shell.run_text(&format!("DESCRIBE {relation}")).await),
         ("\\f", Some(format)) => match format.parse::<OutputFormat>() {
-            Ok(OutputFormat::Parquet) => eprintln!("a Parquet file is not for the screen: use --format parquet with -c"),
+            Ok(OutputFormat::Parquet) => {
+                eprintln!("a Parquet file is not for the screen: use --format parquet with -c")
+            }
             Ok(format) => shell.set_format(format),
             Err(error) => eprintln!("{error}"),
         },

@@ -139,7 +139,8 @@ impl Connection {
         match &mut portal.state {
             State::Running(running) => self.send_rows(running, rows_max).await.map(Some),
             State::Bound(_) | State::Finished => {
-                Err(Error::new(ErrorKind::ObjectNotInPrerequisiteState, format!("portal \"{name}\" cannot be run")).into())
+                Err(Error::new(ErrorKind::ObjectNotInPrerequisiteState, format!("portal \"{name}\" cannot be run"))
+                    .into())
             }
         }
     }

@@ -6,7 +6,6 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::intake::utf8;
 
-
 /// The longest message of a client; COPY data comes in many.
 pub(super) const MESSAGE_BYTES_MAX: usize = 256 << 20;
 

@@ -11,7 +11,6 @@ use crate::wire::postgres::frame::{Body, Frame, violation};
 use crate::wire::postgres::startup::Opening;
 use crate::wire::tls::Tls;
 
-
 const SCRAM: &str = "SCRAM-SHA-256";
 const SCRAM_PLUS: &str = "SCRAM-SHA-256-PLUS";
 
@@ -26,12 +25,7 @@ pub(super) enum Proof {
 }
 
 /// Decides what a client must show. `verifier` is the outcome of looking the role up: none, without or with a password.
-pub(super) fn proof(
-    trust: Trust,
-    user: &str,
-    verifier: Option<Option<String>>,
-    local: bool,
-) -> Result<Proof> {
+pub(super) fn proof(trust: Trust, user: &str, verifier: Option<Option<String>>, local: bool) -> Result<Proof> {
     // A role with a password must always show it.
     let trusted = match trust {
         Trust::Loopback => local,
@@ -43,8 +37,11 @@ pub(super) fn proof(
         (Some(None), true) => Ok(Proof::Trust),
         (Some(Some(text)), _) => match parse_verifier(&text) {
             Some(secret) => Ok(Proof::Password(secret)),
-            None => Err(Error::new(ErrorKind::InvalidAuthorization, format!("the stored password of role \"{user}\" is damaged"))
-                .hint("Set it again: ALTER ROLE ... PASSWORD '...'.")),
+            None => Err(Error::new(
+                ErrorKind::InvalidAuthorization,
+                format!("the stored password of role \"{user}\" is damaged"),
+            )
+            .hint("Set it again: ALTER ROLE ... PASSWORD '...'.")),
         },
         (Some(None) | None, false) => Ok(Proof::Impossible(random_secret())),
     }
@@ -52,7 +49,12 @@ pub(super) fn proof(
 
 fn random_secret() -> ScramSecret {
     let (salt, stored, server): ([u8; 16], [u8; 32], [u8; 32]) = (rand::random(), rand::random(), rand::random());
-    ScramSecret::Verifier { salt: salt.to_vec(), iterations: 4096, stored_key: stored.to_vec(), server_key: server.to_vec() }
+    ScramSecret::Verifier {
+        salt: salt.to_vec(),
+        iterations: 4096,
+        stored_key: stored.to_vec(),
+        server_key: server.to_vec(),
+    }
 }
 
 /// `SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>`
@@ -64,7 +66,12 @@ fn parse_verifier(text: &str) -> Option<ScramSecret> {
     if stored_key.len() != 32 || server_key.len() != 32 {
         return None;
     }
-    Some(ScramSecret::Verifier { salt: decode_base64(salt)?, iterations: iterations.parse().ok()?, stored_key, server_key })
+    Some(ScramSecret::Verifier {
+        salt: decode_base64(salt)?,
+        iterations: iterations.parse().ok()?,
+        stored_key,
+        server_key,
+    })
 }
 
 /// Standard alphabet, padded.
@@ -120,7 +127,8 @@ pub(super) async fn prove(opening: &mut Opening, user: &str, proof: Proof, tls: 
     let Some(frame) = opening.receive().await? else { return Ok(false) };
     let last = password_body(frame)?;
     // Whatever went wrong, the client learns no more than that the password is not the right one.
-    let signature = waiting.on_client_final_message(&last).ok().filter(|_| possible).ok_or_else(|| wrong_password(user))?;
+    let signature =
+        waiting.on_client_final_message(&last).ok().filter(|_| possible).ok_or_else(|| wrong_password(user))?;
     answer::authentication(&mut opening.out, &answer::Authentication::Final(&signature));
     Ok(true)
 }

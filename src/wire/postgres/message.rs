@@ -10,10 +10,17 @@ use crate::wire::postgres::frame::{Body, Frame, violation};
 #[derive(Debug)]
 pub(super) enum Message {
     Query(String),
-    Parse { name: String, text: String, types: Vec<u32> },
+    Parse {
+        name: String,
+        text: String,
+        types: Vec<u32>,
+    },
     Bind(Bind),
     Describe(Target),
-    Execute { portal: String, rows_max: u32 },
+    Execute {
+        portal: String,
+        rows_max: u32,
+    },
     Close(Target),
     Flush,
     Sync,
@@ -89,7 +96,8 @@ fn bind(body: &mut Body) -> Result<Bind> {
         values.push(match body.i32()? {
             -1 => None,
             length => {
-                let length = usize::try_from(length).map_err(|_| violation("invalid parameter length in bind message"))?;
+                let length =
+                    usize::try_from(length).map_err(|_| violation("invalid parameter length in bind message"))?;
                 Some(body.bytes(length)?)
             }
         });

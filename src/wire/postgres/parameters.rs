@@ -12,7 +12,6 @@ use crate::wire::postgres::answer::Format;
 use crate::wire::postgres::frame::violation;
 use crate::wire::postgres::message::Bind;
 
-
 /// The values for `$1`, `$2`, ... of these types.
 pub(super) fn decode(bind: &Bind, types: &[PgType], zone: Zone) -> Result<Vec<ScalarValue>> {
     if bind.values.len() != types.len() {
@@ -94,4 +93,3 @@ pub(super) fn declared_types(oids: &[u32]) -> Result<Vec<Option<PgType>>> {
         })
         .collect()
 }
-

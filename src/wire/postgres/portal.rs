@@ -63,9 +63,10 @@ impl Running {
     fn write(&mut self, most: usize, out: &mut Vec<u8>) -> Result<usize> {
         let Some(sending) = &mut self.sending else { return Ok(0) };
         let formats = &self.formats;
-        let written = sending.each_row(&self.rows.columns, &self.style, most, (out, FLUSH_BYTES), |cells, row, out| {
-            write_data_row(cells, formats, row, out)
-        })?;
+        let written =
+            sending.each_row(&self.rows.columns, &self.style, most, (out, FLUSH_BYTES), |cells, row, out| {
+                write_data_row(cells, formats, row, out)
+            })?;
         if sending.is_done() {
             self.sending = None;
         }

@@ -7,7 +7,6 @@ use crate::session::Column;
 use crate::session::cells::{Cells, Style, canonical};
 use crate::wire::postgres::answer::{Format, begin, end};
 
-
 /// A batch that is being sent.
 pub(super) struct Sending {
     arrays: Vec<ArrayRef>,
@@ -78,7 +77,9 @@ pub(super) fn write_data_row(cells: &[Cells<'_>], formats: &[Format], row: usize
         }
     }
     if out.len() - start > ROW_BYTES_MAX {
-        return Err(Error::new(ErrorKind::ProgramLimitExceeded, "a row is larger than 1 GiB").hint("Select fewer columns."));
+        return Err(
+            Error::new(ErrorKind::ProgramLimitExceeded, "a row is larger than 1 GiB").hint("Select fewer columns.")
+        );
     }
     end(out, start);
     Ok(())

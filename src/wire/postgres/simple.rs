@@ -29,8 +29,11 @@ impl Connection {
         }
         let prepared = self.session.prepare(parsed, &[]).await?;
         if !prepared.parameters.is_empty() {
-            let error = crate::error::Error::new(crate::error::ErrorKind::UndefinedParameter, "there is no parameter $1");
-            return Err(error.hint(format!("A simple query to {DATABASE} has no parameters; use the extended protocol.")).into());
+            let error =
+                crate::error::Error::new(crate::error::ErrorKind::UndefinedParameter, "there is no parameter $1");
+            return Err(error
+                .hint(format!("A simple query to {DATABASE} has no parameters; use the extended protocol."))
+                .into());
         }
         let tag = match self.session.execute(&prepared, Vec::new()).await? {
             Reply::Rows(rows) => {

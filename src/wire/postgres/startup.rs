@@ -15,7 +15,6 @@ use crate::wire::postgres::keys::Key;
 use crate::wire::postgres::{Level, Outbox, answer};
 use crate::wire::tls::Tls;
 
-
 /// The longest first packet.
 const STARTUP_BYTES_MAX: usize = 10_000;
 
@@ -134,7 +133,9 @@ impl Opening {
     pub(super) fn request(&mut self) -> Result<Request> {
         let (major, minor) = (self.code >> 16, (self.code & 0xffff) as u16);
         if major != 3 {
-            return Err(Error::unsupported(format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{MINOR_MAX}")));
+            return Err(Error::unsupported(format!(
+                "unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.{MINOR_MAX}"
+            )));
         }
         let (request, unknown) = parse_startup(self.packet.clone(), minor.min(MINOR_MAX))?;
         if minor > MINOR_MAX || !unknown.is_empty() {
@@ -191,7 +192,8 @@ fn parse_startup(packet: Bytes, minor: u16) -> Result<(Request, Vec<String>)> {
     let mut given = BTreeMap::new();
     let mut unknown = Vec::new();
     loop {
-        let name = body.text().map_err(|_| violation("invalid startup packet layout: expected terminator as last byte"))?;
+        let name =
+            body.text().map_err(|_| violation("invalid startup packet layout: expected terminator as last byte"))?;
         if name.is_empty() {
             break;
         }
@@ -210,7 +212,8 @@ fn parse_startup(packet: Bytes, minor: u16) -> Result<(Request, Vec<String>)> {
     if given.remove("replication").is_some_and(|value| !matches!(value.as_str(), "false" | "off" | "no" | "0")) {
         return Err(Error::unsupported("replication connections are not supported"));
     }
-    let mut settings = given.remove("options").map_or_else(|| Ok(BTreeMap::new()), |options| parse_options(&options))?;
+    let mut settings =
+        given.remove("options").map_or_else(|| Ok(BTreeMap::new()), |options| parse_options(&options))?;
     settings.append(&mut given);
     Ok((Request { user, database, settings, minor }, unknown))
 }
