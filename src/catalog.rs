@@ -49,6 +49,7 @@ impl Catalog {
     }
 
     /// A catalog that is gone when it is dropped.
+    #[cfg(test)]
     pub fn in_memory() -> Result<Self> {
         Self::load(Store::in_memory()?)
     }
@@ -82,6 +83,7 @@ impl Catalog {
     }
 
     /// Publishes a draft; fails with 40001 when another change was published since it was begun.
+    #[cfg_attr(not(test), expect(dead_code, reason = "transactions over several statements will take it"))]
     pub fn publish(&self, draft: Draft) -> Result<Arc<Snapshot>> {
         let mut store = self.store.lock();
         if draft.is_unchanged() {

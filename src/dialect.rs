@@ -6,7 +6,6 @@
 
 use datafusion::sql::sqlparser::ast;
 
-use crate::catalog::name::ObjectName;
 use crate::error::{Error, ErrorKind, Result};
 
 mod alter_table;
@@ -40,24 +39,21 @@ mod tests;
 
 pub use alter_table::{AlterRelation, AlterTable, TableChange};
 pub use comment::{Comment, CommentTarget};
-pub use copy::{Copy, CopyFileFormat, CopyHeader, CopyOptions, CopySource, CopyTarget};
+pub use copy::{Copy, CopyFileFormat, CopyHeader, CopySource, CopyTarget};
 pub use create_table::{Constraint, ConstraintRule, CreateTable, NewColumn};
 pub use create_view::CreateView;
-pub use cursor::{DeclareCursor, Direction, FetchCursor};
 pub use describe::{Describe, DescribeHistory, Restore, TimePoint};
 pub use drop::{Drop, DropKind, Truncate};
-pub use explain::{Explain, ExplainFormat};
-pub use grant::Privileges;
-pub use maintenance::{Analyze, Flush, Optimize, Vacuum};
+pub use explain::Explain;
+pub use maintenance::{Flush, Optimize, Vacuum};
 pub use names::{column_names, identifier, object_name};
-pub use notify::Notify;
-pub use options::{Choice, Options};
+pub use options::Options;
 pub use prepared::{Execute, Prepare};
 pub use role::{AlterRole, CreateRole, RoleOptions, RoleSetting};
 pub use schema::{AlterSchema, CreateSchema, SchemaChange};
 pub use settings::{Discard, SetScope, SetValue, SetVariable, Setting};
 pub use source::Parsed;
-pub use statement::{Statement, Unsupported};
+pub use statement::Statement;
 pub use transaction::{Isolation, TransactionModes};
 
 use reader::Reader;
@@ -103,15 +99,4 @@ fn single(text: &str) -> Result<Statement> {
         (Some(only), true) => Ok(only.statement),
         _ => Err(Error::new(ErrorKind::SyntaxError, "the text is not one statement")),
     }
-}
-
-/// Reads a name as `regclass` and the functions with name arguments do: `schema.name`, quoted or folded.
-pub fn parse_name(text: &str) -> Result<ObjectName> {
-    let source = Source::new(text)?;
-    source.within_stack(|tokens| {
-        let mut reader = Reader::new(&source, tokens);
-        let name = reader.name()?;
-        reader.end()?;
-        Ok(name)
-    })
 }

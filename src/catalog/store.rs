@@ -43,6 +43,7 @@ impl Store {
         Self::prepare(connection, name)
     }
 
+    #[cfg(test)]
     pub(super) fn in_memory() -> Result<Self> {
         let name = ":memory:".to_owned();
         let connection = Connection::open_in_memory().map_err(|error| sqlite_error(&name, &error))?;

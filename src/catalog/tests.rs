@@ -68,7 +68,7 @@ fn definitions_and_numbers_survive_reopening() {
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     let first = make(&catalog, table("t"));
     let dropped = make(&catalog, table("gone"));
-    change(&catalog, |draft| draft.drop_relation(dropped, false)).unwrap();
+    change(&catalog, |draft| draft.drop_relations(&[dropped], false)).unwrap();
     change(&catalog, |draft| draft.comment_on_column(first, "b", Some("name".to_owned()))).unwrap();
     let generation = catalog.snapshot().generation;
     drop(catalog);
@@ -235,12 +235,12 @@ fn drop_asks_for_cascade() {
     let base = make(&catalog, table("t"));
     let first = make(&catalog, view("v", &[base]));
     let second = make(&catalog, view("w", &[first]));
-    let error = change(&catalog, |draft| draft.drop_relation(base, false)).err().unwrap();
+    let error = change(&catalog, |draft| draft.drop_relations(&[base], false)).err().unwrap();
     assert_eq!(error.sqlstate(), "2BP01");
     assert_eq!(error.message(), "cannot drop table t because other objects depend on it");
     assert_eq!(error.detail_text(), Some("view v depends on table t\nview w depends on view v"));
     assert_eq!(error.hint_text(), Some("Use DROP ... CASCADE to drop the dependent objects too."));
-    let dropped = change(&catalog, |draft| draft.drop_relation(base, true)).unwrap();
+    let dropped = change(&catalog, |draft| draft.drop_relations(&[base], true)).unwrap();
     let numbers: Vec<Oid> = dropped.iter().map(|relation| relation.oid).collect();
     assert_eq!(numbers, [base, first, second]);
     assert_eq!(catalog.snapshot().relations().count(), 0);
@@ -268,7 +268,7 @@ fn foreign_keys_hold_their_target_and_go_with_cascade() {
     let RelationKind::Table(definition) = &mut source.kind else { unreachable!() };
     definition.constraints.push(ConstraintDef { oid: Oid::NONE, name: "source_a_fkey".to_owned(), kind: key });
     let source = make(&catalog, source);
-    let error = change(&catalog, |draft| draft.drop_relation(target, false)).err().unwrap();
+    let error = change(&catalog, |draft| draft.drop_relations(&[target], false)).err().unwrap();
     assert_eq!(error.detail_text(), Some("constraint source_a_fkey on table source depends on table target"));
     change(&catalog, |draft| draft.rename_column(target, "a", "id")).unwrap();
     let constraint = catalog.snapshot().relation_by_oid(source).unwrap().table().unwrap().constraints[0].clone();
@@ -276,7 +276,7 @@ fn foreign_keys_hold_their_target_and_go_with_cascade() {
     assert!(
         matches!(constraint.kind, ConstraintKind::ForeignKey { referenced_columns, .. } if referenced_columns == ["id"])
     );
-    assert_eq!(change(&catalog, |draft| draft.drop_relation(target, true)).unwrap().len(), 1);
+    assert_eq!(change(&catalog, |draft| draft.drop_relations(&[target], true)).unwrap().len(), 1);
     assert!(catalog.snapshot().relation_by_oid(source).unwrap().table().unwrap().constraints.is_empty());
 }
 

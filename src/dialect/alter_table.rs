@@ -52,6 +52,7 @@ pub enum AlterTable {
 
 /// One change of a list.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a statement has a handful of them, moved once")]
 pub enum TableChange {
     /// ADD [COLUMN] [IF NOT EXISTS]
     AddColumn {

@@ -36,6 +36,7 @@ pub struct Restore {
 
 /// A version by number or by time.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a statement has a handful of them, moved once")]
 pub enum TimePoint {
     /// VERSION AS OF
     Version(i64),

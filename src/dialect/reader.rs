@@ -6,7 +6,6 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use crate::catalog::name::{NAME_BYTES_MAX, ObjectName};
 use crate::dialect::names::{fold, object_name};
-use crate::dialect::shape;
 use crate::dialect::source::{Parsed, Source};
 use crate::dialect::statement::{self, Statement};
 use crate::error::{Error, ErrorKind, Result};
@@ -233,13 +232,7 @@ impl<'a> Reader<'a> {
 
     /// Runs a piece of sqlparser and gives its error a position.
     pub(super) fn run<T>(&mut self, parse: impl FnOnce(&mut Parser<'a>) -> Result<T, ParserError>) -> Result<T> {
-        parse(&mut self.parser).map_err(|error| self.from_parser(&error))
-    }
-
-    /// Balances what was just parsed; statements do it as a whole.
-    pub(super) fn settled(&self, mut expression: ast::Expr) -> Result<ast::Expr> {
-        shape::settle(&mut expression, self.source.is_deep())?;
-        Ok(expression)
+        parse(&mut self.parser).map_err(|error| self.parser_error(&error))
     }
 
     /// Characters before the next token, from 1: what an error says.
@@ -279,7 +272,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `Expected: x, found: y at Line: 1, Column: 2` as PostgreSQL would say it.
-    fn from_parser(&self, error: &ParserError) -> Error {
+    fn parser_error(&self, error: &ParserError) -> Error {
         let message = match error {
             ParserError::RecursionLimitExceeded => return self.too_deep(NESTING_MAX),
             ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,

@@ -170,59 +170,59 @@ impl Statement {
     }
 }
 
+type Read = fn(&mut Reader<'_>) -> Result<Statement>;
+/// What a statement starts with, and who reads the rest. Longer beginnings come before shorter ones.
+const FIRST: [(&str, Read); 43] = [
+    ("copy", copy::read),
+    ("truncate", drop::read_truncate),
+    ("create", create),
+    ("drop", drop::read),
+    ("alter", alter),
+    ("comment on", comment::read),
+    ("grant", grant::read_grant),
+    ("revoke", grant::read_revoke),
+    ("optimize", maintenance::read_optimize),
+    ("vacuum", maintenance::read_vacuum),
+    ("analyze", maintenance::read_analyze),
+    ("analyse", maintenance::read_analyze),
+    ("flush", maintenance::read_flush),
+    ("describe", describe::read),
+    ("desc", describe::read),
+    ("restore", describe::read_restore),
+    ("explain", explain::read),
+    ("set", settings::read_set),
+    ("show", settings::read_show),
+    ("reset", settings::read_reset),
+    ("discard", settings::read_discard),
+    ("begin", transaction::read_begin),
+    ("start transaction", transaction::read_start),
+    ("commit prepared", |reader| unsupported(reader, "COMMIT PREPARED", None)),
+    ("commit", transaction::read_commit),
+    ("end", transaction::read_commit),
+    ("rollback prepared", |reader| unsupported(reader, "ROLLBACK PREPARED", None)),
+    ("rollback", transaction::read_rollback),
+    ("abort", transaction::read_rollback),
+    ("savepoint", transaction::read_savepoint),
+    ("release", transaction::read_release),
+    ("prepare transaction", |reader| unsupported(reader, "PREPARE TRANSACTION", None)),
+    ("prepare", prepared::read_prepare),
+    ("execute", prepared::read_execute),
+    ("deallocate", prepared::read_deallocate),
+    ("declare", cursor::read_declare),
+    ("fetch", |reader| cursor::read_fetch(reader, false)),
+    ("move", |reader| cursor::read_fetch(reader, true)),
+    ("close", cursor::read_close),
+    ("listen", notify::read_listen),
+    ("unlisten", notify::read_unlisten),
+    ("notify", notify::read_notify),
+    ("lock", |reader| unsupported(reader, "LOCK TABLE", Some("Transactions work on a snapshot and need no locks."))),
+];
+
 /// Reads one statement.
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<Statement> {
     if let Some(statement) = query_or_change(reader)? {
         return Ok(statement);
     }
-    type Read = fn(&mut Reader<'_>) -> Result<Statement>;
-    const FIRST: [(&str, Read); 43] = [
-        ("copy", copy::read),
-        ("truncate", drop::read_truncate),
-        ("create", create),
-        ("drop", drop::read),
-        ("alter", alter),
-        ("comment on", comment::read),
-        ("grant", grant::read_grant),
-        ("revoke", grant::read_revoke),
-        ("optimize", maintenance::read_optimize),
-        ("vacuum", maintenance::read_vacuum),
-        ("analyze", maintenance::read_analyze),
-        ("analyse", maintenance::read_analyze),
-        ("flush", maintenance::read_flush),
-        ("describe", describe::read),
-        ("desc", describe::read),
-        ("restore", describe::read_restore),
-        ("explain", explain::read),
-        ("set", settings::read_set),
-        ("show", settings::read_show),
-        ("reset", settings::read_reset),
-        ("discard", settings::read_discard),
-        ("begin", transaction::read_begin),
-        ("start transaction", transaction::read_start),
-        ("commit prepared", |reader| unsupported(reader, "COMMIT PREPARED", None)),
-        ("commit", transaction::read_commit),
-        ("end", transaction::read_commit),
-        ("rollback prepared", |reader| unsupported(reader, "ROLLBACK PREPARED", None)),
-        ("rollback", transaction::read_rollback),
-        ("abort", transaction::read_rollback),
-        ("savepoint", transaction::read_savepoint),
-        ("release", transaction::read_release),
-        ("prepare transaction", |reader| unsupported(reader, "PREPARE TRANSACTION", None)),
-        ("prepare", prepared::read_prepare),
-        ("execute", prepared::read_execute),
-        ("deallocate", prepared::read_deallocate),
-        ("declare", cursor::read_declare),
-        ("fetch", |reader| cursor::read_fetch(reader, false)),
-        ("move", |reader| cursor::read_fetch(reader, true)),
-        ("close", cursor::read_close),
-        ("listen", notify::read_listen),
-        ("unlisten", notify::read_unlisten),
-        ("notify", notify::read_notify),
-        ("lock", |reader| {
-            unsupported(reader, "LOCK TABLE", Some("Transactions work on a snapshot and need no locks."))
-        }),
-    ];
     for (words, read) in FIRST {
         if reader.accept(words) {
             return read(reader);

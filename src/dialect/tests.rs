@@ -1,5 +1,10 @@
 //! The dialect: what is read, what is refused and where, and that nothing makes it panic.
 
+use crate::catalog::name::ObjectName;
+use crate::dialect::copy::CopyOptions;
+use crate::dialect::cursor::{Direction, FetchCursor};
+use crate::dialect::explain::ExplainFormat;
+use crate::dialect::maintenance::Analyze;
 use crate::dialect::*;
 
 mod copy;

@@ -51,12 +51,8 @@ impl Draft {
         Ok(old.oid)
     }
 
-    /// Drops a relation and, with `cascade`, the views that stand on it. Returns what went, the relation first.
-    pub fn drop_relation(&mut self, oid: Oid, cascade: bool) -> Result<Vec<Arc<RelationDef>>> {
-        self.drop_relations(&[oid], cascade)
-    }
-
-    /// Drops several relations at once: one may depend on another without CASCADE.
+    /// Drops relations and, with `cascade`, the views that stand on them. Returns what went, the relations first.
+    /// One of the list may depend on another without CASCADE.
     pub fn drop_relations(&mut self, oids: &[Oid], cascade: bool) -> Result<Vec<Arc<RelationDef>>> {
         let roots = oids.iter().map(|oid| self.existing(*oid)).collect::<Result<Vec<_>>>()?;
         if !cascade {
