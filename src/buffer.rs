@@ -176,7 +176,8 @@ impl Buffer {
     pub fn adopt_columns(&self, oid: Oid, columns: Vec<ColumnDef>) -> Result<()> {
         self.define(
             |draft| {
-                let relation = draft.relation_by_oid(oid).ok_or_else(|| Error::internal(format!("no relation {oid}")))?;
+                let relation =
+                    draft.relation_by_oid(oid).ok_or_else(|| Error::internal(format!("no relation {oid}")))?;
                 draft.replace_relation(RelationDef { columns, ..RelationDef::clone(&relation) })
             },
             |()| TableChanges::default(),

@@ -152,7 +152,8 @@ fn tables_url(config: &Config, folder: &Path) -> Result<Url> {
             let folder = folder.join("tables");
             make_private_folder(&folder)?;
             let absolute = std::fs::canonicalize(&folder)?;
-            Url::from_directory_path(&absolute).map_err(|()| Error::internal(format!("{} is no path", absolute.display())))
+            Url::from_directory_path(&absolute)
+                .map_err(|()| Error::internal(format!("{} is no path", absolute.display())))
         }
     }
 }
@@ -160,9 +161,11 @@ fn tables_url(config: &Config, folder: &Path) -> Result<Url> {
 /// Makes a folder that only its owner can enter.
 fn make_private_folder(folder: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
-        Error::from(error).within(format!("the folder {} cannot be made", folder.display()))
-    })
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| Error::from(error).within(format!("the folder {} cannot be made", folder.display())))
 }
 
 fn lock_folder(folder: &Path) -> Result<File> {

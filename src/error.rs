@@ -31,7 +31,14 @@ struct Report {
 impl Error {
     /// An error of `kind` with a lower-case message that names the object.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Report { kind, message: message.into(), detail: None, hint: None, context: None, position: None }))
+        Self(Box::new(Report {
+            kind,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            context: None,
+            position: None,
+        }))
     }
 
     /// Something that cannot happen did; a bug of ours or a broken dependency.

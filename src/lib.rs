@@ -20,9 +20,10 @@ mod error;
 mod metrics;
 
 pub use config::{
-    Config, Effective, Origin, SERVER_SETTINGS, SESSION_SETTINGS, Setting as ServerSetting, Settings, Trust, settings_document,
+    Config, Effective, Origin, SERVER_SETTINGS, SESSION_SETTINGS, Setting as ServerSetting, Settings, Trust,
+    settings_document,
 };
 pub use database::{Database, Report};
 pub use error::{Error, ErrorKind, Result};
-pub use session::{OutputFormat, Login, Prepared, Reply, Rows, Session, Tag};
+pub use session::{Login, OutputFormat, Prepared, Reply, Rows, Session, Tag};
 pub use wire::Server;

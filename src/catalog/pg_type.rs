@@ -207,8 +207,10 @@ pub fn jsonb_text(value: &serde_json::Value) -> String {
         Value::Object(fields) => {
             let mut sorted: Vec<_> = fields.iter().collect();
             sorted.sort_by(|(one, _), (other, _)| one.len().cmp(&other.len()).then_with(|| one.cmp(other)));
-            let parts: Vec<String> =
-                sorted.into_iter().map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), jsonb_text(value))).collect();
+            let parts: Vec<String> = sorted
+                .into_iter()
+                .map(|(key, value)| format!("{}: {}", Value::from(key.as_str()), jsonb_text(value)))
+                .collect();
             format!("{{{}}}", parts.join(", "))
         }
         Value::Array(elements) => {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 
 use crate::buffer::location_url;
-use crate::catalog::definition::RelationDef;
 use crate::catalog::Catalog;
+use crate::catalog::definition::RelationDef;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::Result;
@@ -108,7 +108,10 @@ async fn check_files(relation: &RelationDef, snapshot: &Snapshot, report: &mut R
         report.add(
             format!("table \"{}\", file {path}", relation.name),
             problem,
-            format!("Bring the file back from a backup, or RESTORE TABLE {} TO VERSION AS OF one without it.", relation.name),
+            format!(
+                "Bring the file back from a backup, or RESTORE TABLE {} TO VERSION AS OF one without it.",
+                relation.name
+            ),
         );
     }
     Ok(())

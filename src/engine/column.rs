@@ -15,4 +15,3 @@ pub struct Column {
     /// The column's number in that relation, or 0.
     pub number: i16,
 }
-

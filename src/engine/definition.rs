@@ -35,7 +35,8 @@ impl Engine {
         ))?;
         for column in &relation.columns {
             if let Some(text) = &column.default {
-                let value = column_expression(scope, text, &DFSchema::empty()).map_err(|error| within_default(error, column))?;
+                let value = column_expression(scope, text, &DFSchema::empty())
+                    .map_err(|error| within_default(error, column))?;
                 refuse_subquery(&value, "a default")?;
                 fits(&value, &DFSchema::empty(), column, "default expression")?;
             }
@@ -134,7 +135,8 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<()> {
         let writer = scope.version.table(relation.oid)?.lock().await?;
-        let change = Change { metadata: Some(metadata), reads: Reads::Everything, ..Change::new(Operation::new(operation)) };
+        let change =
+            Change { metadata: Some(metadata), reads: Reads::Everything, ..Change::new(Operation::new(operation)) };
         self.commit(relation.oid, writer, change, cancel).await.map(|_| ())
     }
 

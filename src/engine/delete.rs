@@ -63,7 +63,8 @@ impl Engine {
         }
         let files = writer.snapshot().files();
         let emptied = |path: &String, gone: u64| files.get(path).is_some_and(|file| file.live_rows() == Some(gone));
-        let partial = entries(&writer, touched.iter().filter(|(path, gone)| !emptied(path, **gone)).map(|(path, _)| path))?;
+        let partial =
+            entries(&writer, touched.iter().filter(|(path, gone)| !emptied(path, **gone)).map(|(path, _)| path))?;
         let added = match partial.is_empty() {
             true => Vec::new(),
             false => {
@@ -117,13 +118,13 @@ impl Engine {
     }
 
     /// A plan with exactly the table's columns of rows that do not change.
-    pub(in crate::engine) fn unchanged_rows(
-        &self,
-        target: &Target,
-        plan: LogicalPlan,
-    ) -> Result<LogicalPlan> {
-        let columns: Vec<Expr> =
-            target.relation.columns.iter().map(|column| target_column(target, &column.name).alias(&column.name)).collect();
+    pub(in crate::engine) fn unchanged_rows(&self, target: &Target, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let columns: Vec<Expr> = target
+            .relation
+            .columns
+            .iter()
+            .map(|column| target_column(target, &column.name).alias(&column.name))
+            .collect();
         Ok(LogicalPlanBuilder::from(plan).project(columns)?.build()?)
     }
 }

@@ -45,17 +45,23 @@ impl Engine {
         let mut lines = Vec::new();
         if options.verbose {
             lines.push("Logical plan:".to_owned());
-            lines.extend(scope.state.optimize(&plan)?.display_indent().to_string().lines().map(|line| format!("  {line}")));
+            lines.extend(
+                scope.state.optimize(&plan)?.display_indent().to_string().lines().map(|line| format!("  {line}")),
+            );
             lines.push("Physical plan:".to_owned());
         }
         if options.analyze {
             let rows = self.drain(scope, &physical, cancel).await?;
-            lines.extend(indented(&DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(options.verbose).to_string()));
+            lines.extend(indented(
+                &DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(options.verbose).to_string(),
+            ));
             lines.push(format!("Rows: {rows}"));
             lines.push(format!("Planning Time: {:.3} ms", planning.as_secs_f64() * 1e3));
             lines.push(format!("Execution Time: {:.3} ms", (started.elapsed() - planning).as_secs_f64() * 1e3));
         } else {
-            lines.extend(indented(&DisplayableExecutionPlan::new(physical.as_ref()).indent(options.verbose).to_string()));
+            lines.extend(indented(
+                &DisplayableExecutionPlan::new(physical.as_ref()).indent(options.verbose).to_string(),
+            ));
         }
         text_rows(lines)
     }

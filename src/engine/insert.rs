@@ -122,7 +122,11 @@ impl Engine {
         let (plan, _) = Planner::new(scope, &overlay).query(source, &parameters)?;
         let given = plan.schema().fields().len();
         if given > positions.len() || (!insert.columns.is_empty() && given < positions.len()) {
-            let what = if given > positions.len() { "expressions than target columns" } else { "target columns than expressions" };
+            let what = if given > positions.len() {
+                "expressions than target columns"
+            } else {
+                "target columns than expressions"
+            };
             return Err(Error::new(ErrorKind::SyntaxError, format!("INSERT has more {what}")));
         }
         let mut fillings = vec![Filling::Default; target.relation.columns.len()];
@@ -176,7 +180,10 @@ fn positions(target: &Target, named: &[ast::ObjectName]) -> Result<Vec<usize>> {
         let position = target.column_position(name)?;
         if positions.contains(&position) {
             let column = &target.relation.columns[position].name;
-            return Err(Error::new(ErrorKind::DuplicateColumn, format!("column \"{column}\" specified more than once")));
+            return Err(Error::new(
+                ErrorKind::DuplicateColumn,
+                format!("column \"{column}\" specified more than once"),
+            ));
         }
         positions.push(position);
     }
@@ -197,7 +204,9 @@ fn typed_values(
     let mut defaults: Vec<usize> = (0..width).collect();
     for row in &mut values.rows {
         for (place, value) in row.content.iter_mut().enumerate() {
-            let Some(column) = positions.get(place).map(|position| &target.relation.columns[*position]) else { continue };
+            let Some(column) = positions.get(place).map(|position| &target.relation.columns[*position]) else {
+                continue;
+            };
             types = with_parameter_type(&types, value, &column.pg_type);
             if !is_default(value) {
                 defaults.retain(|default| *default != place);

@@ -191,4 +191,3 @@ fn source_mark() -> Expr {
 fn is_matched() -> Expr {
     col(datafusion::common::Column::from_name(SOURCE_COLUMN)).is_true()
 }
-

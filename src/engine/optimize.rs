@@ -33,7 +33,8 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<OptimizeReport> {
         let target = Target { relation: Arc::clone(relation), alias: relation.name.clone() };
-        let mut options = CompactionOptions { target_file_bytes: self.config().target_file_bytes, ..Default::default() };
+        let mut options =
+            CompactionOptions { target_file_bytes: self.config().target_file_bytes, ..Default::default() };
         if full {
             options.files_min = 2;
         }
@@ -52,7 +53,8 @@ impl Engine {
             report.bytes_removed += group.size_bytes;
             report.bytes_added += added.iter().map(|file| file.size_bytes).sum::<u64>();
             let removed = group.files.iter().map(|file| file.path.clone()).collect();
-            let change = Change { reads: Reads::Nothing, ..Change::rewrite(Operation::new("OPTIMIZE"), added, removed) };
+            let change =
+                Change { reads: Reads::Nothing, ..Change::rewrite(Operation::new("OPTIMIZE"), added, removed) };
             self.commit(relation.oid, writer, change, cancel).await?;
         }
         Ok(report)

@@ -186,8 +186,10 @@ fn moment(scope: &Scope, expression: ast::Expr) -> Result<DateTime<Utc>> {
     let zone = scope.functions.time_zone.name();
     let value = constant(scope, expression, &DataType::Timestamp(TimeUnit::Microsecond, Some(zone.into())))?;
     match value {
-        datafusion::common::ScalarValue::TimestampMicrosecond(Some(micros), _) => DateTime::from_timestamp_micros(micros)
-            .ok_or_else(|| Error::new(ErrorKind::DatetimeFieldOverflow, "timestamp out of range")),
+        datafusion::common::ScalarValue::TimestampMicrosecond(Some(micros), _) => {
+            DateTime::from_timestamp_micros(micros)
+                .ok_or_else(|| Error::new(ErrorKind::DatetimeFieldOverflow, "timestamp out of range"))
+        }
         _ => Err(Error::new(ErrorKind::InvalidParameterValue, "the time of a table's version must not be null")),
     }
 }

@@ -15,18 +15,18 @@ use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, 
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
+use crate::catalog::Found;
 use crate::catalog::definition::{RelationDef, RelationKind, ViewDef};
 use crate::catalog::name::ObjectName;
 use crate::catalog::pg_type::PgType;
-use crate::catalog::Found;
 use crate::catalog::system::SystemView;
 use crate::dialect;
-use crate::engine::overlay::Overlay;
+use crate::engine::column::Column;
 use crate::engine::facts::FactContext;
+use crate::engine::overlay::Overlay;
 use crate::engine::shim;
 use crate::engine::{Engine, Scope, facts, functions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::engine::column::Column;
 use crate::tables::LakeScan;
 
 /// Views that name views that name views ... at most so deep.
@@ -132,11 +132,8 @@ impl<'a> Planner<'a> {
     }
 
     fn object_name(&self, name: &TableReference) -> Result<ObjectName> {
-        let parts: Vec<String> = [name.catalog(), name.schema(), Some(name.table())]
-            .into_iter()
-            .flatten()
-            .map(str::to_owned)
-            .collect();
+        let parts: Vec<String> =
+            [name.catalog(), name.schema(), Some(name.table())].into_iter().flatten().map(str::to_owned).collect();
         ObjectName::from_parts(&parts, &self.scope.functions.database)
     }
 
@@ -171,7 +168,8 @@ impl<'a> Planner<'a> {
         let scope = self.scope.with_search_path(search_path);
         let definition = recorded.map(|(_, view)| view);
         let inner = Planner { scope: &scope, overlay: self.overlay, view_depth: self.view_depth + 1, view: definition };
-        let (plan, shown) = inner.query(dialect::parse_query(text)?, &[]).map_err(|error| error.within(format!("view \"{name}\"")))?;
+        let (plan, shown) =
+            inner.query(dialect::parse_query(text)?, &[]).map_err(|error| error.within(format!("view \"{name}\"")))?;
         let names = match recorded {
             Some((relation, _)) => relation.columns.iter().map(|column| column.name.clone()).collect(),
             None => shown,
@@ -182,7 +180,8 @@ impl<'a> Planner<'a> {
 }
 
 fn planner_context(parameters: &[Option<PgType>]) -> PlannerContext {
-    let fields = parameters.iter().map(|given| given.as_ref().map(|pg_type| Arc::new(pg_type.field("", true)))).collect();
+    let fields =
+        parameters.iter().map(|given| given.as_ref().map(|pg_type| Arc::new(pg_type.field("", true)))).collect();
     PlannerContext::new().with_prepare_param_data_types(fields)
 }
 
@@ -225,7 +224,11 @@ impl ContextProvider for Planner<'_> {
         self.provider(&name).map_err(DataFusionError::from)
     }
 
-    fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> datafusion::common::Result<Arc<dyn TableSource>> {
+    fn get_table_function_source(
+        &self,
+        name: &str,
+        args: Vec<Expr>,
+    ) -> datafusion::common::Result<Arc<dyn TableSource>> {
         if let Some(provider) = functions::table(name, &args, &self.scope.functions) {
             return Ok(provider_as_source(provider.map_err(DataFusionError::from)?));
         }
@@ -250,7 +253,8 @@ impl ContextProvider for Planner<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        functions::scalar(name, &self.scope.functions).or_else(|| self.scope.state.scalar_functions().get(name).cloned())
+        functions::scalar(name, &self.scope.functions)
+            .or_else(|| self.scope.state.scalar_functions().get(name).cloned())
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {

@@ -51,7 +51,9 @@ async fn open(
     let schema = options.infer_schema(scope.state.as_ref(), &listing_url).await.map_err(|error| {
         let error = Error::from(error);
         match error.kind() {
-            ErrorKind::IoError => Error::new(ErrorKind::UndefinedFile, format!("could not read \"{url}\"")).detail(error.message()),
+            ErrorKind::IoError => {
+                Error::new(ErrorKind::UndefinedFile, format!("could not read \"{url}\"")).detail(error.message())
+            }
             _ => error.within(format!("could not read \"{url}\"")),
         }
     })?;
@@ -63,7 +65,11 @@ async fn open(
 }
 
 /// `function('path', name => value, ...)`.
-fn split_arguments(scope: &Scope, function: &str, arguments: &[FunctionArg]) -> Result<(String, Vec<(String, String)>)> {
+fn split_arguments(
+    scope: &Scope,
+    function: &str,
+    arguments: &[FunctionArg],
+) -> Result<(String, Vec<(String, String)>)> {
     let mut path = None;
     let mut options = Vec::new();
     for argument in arguments {
@@ -128,11 +134,14 @@ fn one_byte(name: &str, value: &str) -> Result<u8> {
 fn refuse_options(function: &str, options: &[(String, String)], known: &[&str]) -> Result<()> {
     match options.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         None => Ok(()),
-        Some((name, _)) => Err(Error::new(ErrorKind::InvalidParameterValue, format!("{function} has no option \"{name}\""))
-            .hint(match known {
-                [] => format!("{function} has no options."),
-                known => format!("The options are: {}.", known.join(", ")),
-            })),
+        Some((name, _)) => {
+            Err(Error::new(ErrorKind::InvalidParameterValue, format!("{function} has no option \"{name}\"")).hint(
+                match known {
+                    [] => format!("{function} has no options."),
+                    known => format!("The options are: {}.", known.join(", ")),
+                },
+            ))
+        }
     }
 }
 
@@ -148,7 +157,8 @@ impl Engine {
             && scheme != "file"
         {
             let url = Url::parse(path).map_err(|error| {
-                Error::new(ErrorKind::InvalidParameterValue, format!("\"{path}\" is not a URL")).detail(error.to_string())
+                Error::new(ErrorKind::InvalidParameterValue, format!("\"{path}\" is not a URL"))
+                    .detail(error.to_string())
             })?;
             let inside = |location: &String| {
                 let location = location.trim_end_matches('/');
@@ -165,7 +175,11 @@ impl Engine {
         if !self.config().file_locations.iter().any(inside) {
             return Err(refused());
         }
-        let url = if path.ends_with('/') || local.is_dir() { Url::from_directory_path(&local) } else { Url::from_file_path(&local) };
+        let url = if path.ends_with('/') || local.is_dir() {
+            Url::from_directory_path(&local)
+        } else {
+            Url::from_file_path(&local)
+        };
         url.map_err(|()| Error::new(ErrorKind::InvalidParameterValue, format!("\"{path}\" is not an absolute path")))
     }
 

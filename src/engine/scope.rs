@@ -43,7 +43,8 @@ impl Scope {
 
     /// The same scope with another search path: a view's names mean what they meant where it was written.
     pub(in crate::engine) fn with_search_path(&self, search_path: &[String]) -> Self {
-        let functions = FunctionContext { search_path: search_path.to_vec(), ..FunctionContext::clone(&self.functions) };
+        let functions =
+            FunctionContext { search_path: search_path.to_vec(), ..FunctionContext::clone(&self.functions) };
         Self { functions: Arc::new(functions), ..self.clone() }
     }
 }

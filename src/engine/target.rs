@@ -31,13 +31,19 @@ impl Target {
         let relation = match scope.version.catalog.find(name, scope.search_path()) {
             Some(Found::Relation(relation)) => relation,
             Some(Found::System(_)) => {
-                return Err(Error::new(ErrorKind::InsufficientPrivilege, format!("permission denied: \"{name}\" is a system catalog")));
+                return Err(Error::new(
+                    ErrorKind::InsufficientPrivilege,
+                    format!("permission denied: \"{name}\" is a system catalog"),
+                ));
             }
             None => return Err(scope.version.catalog.undefined(name, scope.search_path())),
         };
         if relation.table().is_none() {
-            return Err(Error::new(ErrorKind::WrongObjectType, format!("cannot change rows of view \"{}\"", relation.name))
-                .hint("Change the tables that the view reads."));
+            return Err(Error::new(
+                ErrorKind::WrongObjectType,
+                format!("cannot change rows of view \"{}\"", relation.name),
+            )
+            .hint("Change the tables that the view reads."));
         }
         let alias = alias.map_or_else(|| relation.name.clone(), dialect::identifier);
         Ok(Self { relation, alias })

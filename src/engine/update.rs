@@ -74,7 +74,8 @@ impl Engine {
             let scan = target.scan(&scope, Some(entries(&writer, touched.keys())?))?;
             let rewritten = self.rewritten(&scope, &target, scan, &plan.predicate, &plan.values)?;
             let keep = update.returning.is_some();
-            let marked = self.store_marked(&scope, &target, bound(rewritten, parameters)?, &writer, keep, cancel).await?;
+            let marked =
+                self.store_marked(&scope, &target, bound(rewritten, parameters)?, &writer, keep, cancel).await?;
             written = marked.hits;
             let operation =
                 Operation::new("UPDATE").with("predicate", update.selection.as_ref().map(ToString::to_string));
@@ -124,7 +125,8 @@ impl Engine {
             let hits = LogicalPlanBuilder::from(scan.clone()).filter(predicate.clone())?.build()?;
             let others = LogicalPlanBuilder::from(scan).filter(predicate.clone().is_not_true())?.build()?;
             let changed = self.changed_rows(scope, target, hits, values, &lit(true))?;
-            let kept = self.stored_rows(scope, &target.relation, others, &own_columns(target), &[mark(lit(MARK_KEPT))])?;
+            let kept =
+                self.stored_rows(scope, &target.relation, others, &own_columns(target), &[mark(lit(MARK_KEPT))])?;
             return Ok(LogicalPlanBuilder::from(kept).union(changed)?.build()?);
         }
         self.changed_rows(scope, target, scan, values, &predicate.clone().is_true())
@@ -176,11 +178,17 @@ pub(in crate::engine) fn assignments(
         let column = &target.relation.columns[position];
         let is_default = is_default(&value);
         if column.generated.is_some() && !is_default {
-            return Err(Error::new(ErrorKind::InvalidColumnDefinition, format!("column \"{}\" can only be updated to DEFAULT", column.name))
-                .detail(format!("Column \"{}\" is a generated column.", column.name)));
+            return Err(Error::new(
+                ErrorKind::InvalidColumnDefinition,
+                format!("column \"{}\" can only be updated to DEFAULT", column.name),
+            )
+            .detail(format!("Column \"{}\" is a generated column.", column.name)));
         }
         if values[position].is_some() {
-            return Err(Error::new(ErrorKind::SyntaxError, format!("multiple assignments to same column \"{}\"", column.name)));
+            return Err(Error::new(
+                ErrorKind::SyntaxError,
+                format!("multiple assignments to same column \"{}\"", column.name),
+            ));
         }
         values[position] = Some(match is_default {
             true => Filling::Default,
@@ -270,7 +278,8 @@ fn filling_has_subquery(filling: &Filling) -> bool {
 
 /// True where an expression holds a subquery of any kind.
 pub(in crate::engine) fn has_subquery(expression: &Expr) -> bool {
-    let is_subquery =
-        |part: &Expr| Ok(matches!(part, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)));
+    let is_subquery = |part: &Expr| {
+        Ok(matches!(part, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)))
+    };
     expression.exists(is_subquery).unwrap_or(true)
 }

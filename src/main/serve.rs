@@ -44,9 +44,18 @@ fn warnings(config: &Config, server: &Server) -> Vec<&'static str> {
     let everywhere = server.postgres_address().is_some_and(|address| !address.ip().is_loopback());
     let http_everywhere = server.http_address().is_some_and(|address| !address.ip().is_loopback());
     let cases = [
-        (config.trust == Trust::All && everywhere, "anyone on the network may log in as a role without a password (trust = all)"),
-        (config.trust == Trust::Loopback && config.password.is_none(), "anyone on this machine may log in as a role without a password (trust = loopback)"),
-        (everywhere && config.tls.is_none(), "clients on the network are served without TLS: what they read can be seen (tls_cert, tls_key)"),
+        (
+            config.trust == Trust::All && everywhere,
+            "anyone on the network may log in as a role without a password (trust = all)",
+        ),
+        (
+            config.trust == Trust::Loopback && config.password.is_none(),
+            "anyone on this machine may log in as a role without a password (trust = loopback)",
+        ),
+        (
+            everywhere && config.tls.is_none(),
+            "clients on the network are served without TLS: what they read can be seen (tls_cert, tls_key)",
+        ),
         (http_everywhere, "http is open to the network: /metrics tells how busy the server is"),
     ];
     cases.into_iter().filter(|(applies, _)| *applies).map(|(_, text)| text).collect()

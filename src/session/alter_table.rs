@@ -74,14 +74,20 @@ impl Session {
             }),
             TableChange::AddColumn { if_not_exists, column, constraints } => {
                 if *if_not_exists && relation.column(&column.name).is_some() {
-                    self.notice(format!("column \"{}\" of relation \"{}\" already exists, skipping", column.name, relation.name));
+                    self.notice(format!(
+                        "column \"{}\" of relation \"{}\" already exists, skipping",
+                        column.name, relation.name
+                    ));
                     return Ok(());
                 }
                 self.add_column(scope, relation, column, constraints, cancel).await
             }
             TableChange::DropColumn { if_exists, column, cascade } => {
                 if *if_exists && relation.column(column).is_none() {
-                    self.notice(format!("column \"{column}\" of relation \"{}\" does not exist, skipping", relation.name));
+                    self.notice(format!(
+                        "column \"{column}\" of relation \"{}\" does not exist, skipping",
+                        relation.name
+                    ));
                     return Ok(());
                 }
                 self.drop_column(scope, relation, column, *cascade, cancel).await
@@ -172,19 +178,31 @@ impl Session {
         let (_, mut table) = table_of(relation)?;
         self.refuse_dependents(scope, relation, column)?;
         if table.partitioned_by.iter().any(|name| name == column) {
-            return Err(Error::new(ErrorKind::InvalidTableDefinition, format!("cannot drop partition column \"{column}\"")));
+            return Err(Error::new(
+                ErrorKind::InvalidTableDefinition,
+                format!("cannot drop partition column \"{column}\""),
+            ));
         }
         let reads = |text: &Option<String>| text.as_deref().is_some_and(|text| names_column(text, column));
         if let Some(reader) = relation.columns.iter().find(|other| other.name != column && reads(&other.generated)) {
-            return Err(Error::new(ErrorKind::DependentObjectsStillExist, format!("cannot drop column \"{column}\" because column \"{}\" is generated from it", reader.name)));
+            return Err(Error::new(
+                ErrorKind::DependentObjectsStillExist,
+                format!("cannot drop column \"{column}\" because column \"{}\" is generated from it", reader.name),
+            ));
         }
         let depends = |held: &ConstraintDef| match &held.kind {
             ConstraintKind::Check { expression } => names_column(expression, column),
             _ => held.columns().iter().any(|name| name == column),
         };
-        if let (false, Some(check)) = (cascade, table.constraints.iter().find(|held| matches!(held.kind, ConstraintKind::Check { .. }) && depends(held))) {
-            return Err(Error::new(ErrorKind::DependentObjectsStillExist, format!("cannot drop column \"{column}\" because constraint \"{}\" needs it", check.name))
-                .hint("Use DROP COLUMN ... CASCADE to drop the constraint too."));
+        if let (false, Some(check)) = (
+            cascade,
+            table.constraints.iter().find(|held| matches!(held.kind, ConstraintKind::Check { .. }) && depends(held)),
+        ) {
+            return Err(Error::new(
+                ErrorKind::DependentObjectsStillExist,
+                format!("cannot drop column \"{column}\" because constraint \"{}\" needs it", check.name),
+            )
+            .hint("Use DROP COLUMN ... CASCADE to drop the constraint too."));
         }
         table.constraints.retain(|held| !depends(held));
         table.clustered_by.retain(|name| name != column);
@@ -213,17 +231,25 @@ impl Session {
         let (_, table) = table_of(relation)?;
         self.refuse_dependents(scope, relation, column)?;
         let reads = |text: &str| names_column(text, column);
-        let in_checks = table.constraints.iter().any(|held| matches!(&held.kind, ConstraintKind::Check { expression } if reads(expression)));
+        let in_checks = table
+            .constraints
+            .iter()
+            .any(|held| matches!(&held.kind, ConstraintKind::Check { expression } if reads(expression)));
         if in_checks || relation.columns.iter().any(|other| other.generated.as_deref().is_some_and(reads)) {
-            return Err(Error::unsupported(format!("column \"{column}\" is read by a check or a generated column and cannot be renamed"))
-                .hint("Drop the constraint, rename the column, add the constraint again."));
+            return Err(Error::unsupported(format!(
+                "column \"{column}\" is read by a check or a generated column and cannot be renamed"
+            ))
+            .hint("Drop the constraint, rename the column, add the constraint again."));
         }
         if table.partitioned_by.iter().any(|name| name == column) {
             return Err(Error::unsupported(format!("partition column \"{column}\" cannot be renamed"))
                 .hint("CREATE TABLE ... AS SELECT with the new name."));
         }
         if new.column(to).is_some() {
-            return Err(Error::new(ErrorKind::DuplicateColumn, format!("column \"{to}\" of relation \"{}\" already exists", relation.name)));
+            return Err(Error::new(
+                ErrorKind::DuplicateColumn,
+                format!("column \"{to}\" of relation \"{}\" already exists", relation.name),
+            ));
         }
         let mut renamed = new;
         renamed.columns[position].name = to.to_owned();
@@ -285,12 +311,18 @@ impl Session {
         }
         if not_null {
             let violated = || {
-                Error::new(ErrorKind::NotNullViolation, format!("column \"{column}\" of relation \"{}\" contains null values", relation.name))
+                Error::new(
+                    ErrorKind::NotNullViolation,
+                    format!("column \"{column}\" of relation \"{}\" contains null values", relation.name),
+                )
             };
             let condition = format!("{} IS NOT NULL", quote_identifier(column));
             self.server.engine().require_of_rows(scope, relation, &condition, violated, cancel).await?;
         } else if relation.table().is_some_and(|table| table.primary_key().iter().any(|key| key == column)) {
-            return Err(Error::new(ErrorKind::InvalidTableDefinition, format!("column \"{column}\" is in a primary key")));
+            return Err(Error::new(
+                ErrorKind::InvalidTableDefinition,
+                format!("column \"{column}\" is in a primary key"),
+            ));
         }
         new.columns[position].not_null = not_null;
         let metadata = MetadataChange { columns: Some(new.columns.clone()), ..MetadataChange::default() };
@@ -309,10 +341,15 @@ impl Session {
         let name = add_constraint(scope, &mut new, &mut table, constraint)?;
         new.kind = RelationKind::Table(table);
         self.server.engine().check_definition(scope, &new)?;
-        for (column, old) in new.columns.iter().zip(&relation.columns).filter(|(new, old)| new.not_null && !old.not_null) {
+        for (column, old) in
+            new.columns.iter().zip(&relation.columns).filter(|(new, old)| new.not_null && !old.not_null)
+        {
             let _ = old;
             let violated = || {
-                Error::new(ErrorKind::NotNullViolation, format!("column \"{}\" of relation \"{}\" contains null values", column.name, relation.name))
+                Error::new(
+                    ErrorKind::NotNullViolation,
+                    format!("column \"{}\" of relation \"{}\" contains null values", column.name, relation.name),
+                )
             };
             let condition = format!("{} IS NOT NULL", quote_identifier(&column.name));
             self.server.engine().require_of_rows(scope, relation, &condition, violated, cancel).await?;
@@ -320,7 +357,10 @@ impl Session {
         let mut metadata = MetadataChange { columns: Some(new.columns.clone()), ..MetadataChange::default() };
         if let Some(expression) = checks_of(&new).get(&name) {
             let violated = || {
-                Error::new(ErrorKind::CheckViolation, format!("check constraint \"{name}\" of relation \"{}\" is violated by some row", relation.name))
+                Error::new(
+                    ErrorKind::CheckViolation,
+                    format!("check constraint \"{name}\" of relation \"{}\" is violated by some row", relation.name),
+                )
             };
             self.server.engine().require_of_rows(scope, relation, expression, violated, cancel).await?;
             metadata.checks.insert(name.clone(), Some(expression.clone()));
@@ -340,7 +380,10 @@ impl Session {
         let (mut new, mut table) = table_of(relation)?;
         let Some(position) = table.constraints.iter().position(|held| held.name == constraint) else {
             if if_exists {
-                self.notice(format!("constraint \"{constraint}\" of relation \"{}\" does not exist, skipping", relation.name));
+                self.notice(format!(
+                    "constraint \"{constraint}\" of relation \"{}\" does not exist, skipping",
+                    relation.name
+                ));
                 return Ok(());
             }
             return Err(Error::new(
@@ -379,7 +422,10 @@ impl Session {
     fn rename_constraint(&self, relation: &RelationDef, constraint: &str, to: &str) -> Result<()> {
         let (mut new, mut table) = table_of(relation)?;
         let found = table.constraints.iter_mut().find(|held| held.name == constraint).ok_or_else(|| {
-            Error::new(ErrorKind::UndefinedObject, format!("constraint \"{constraint}\" of relation \"{}\" does not exist", relation.name))
+            Error::new(
+                ErrorKind::UndefinedObject,
+                format!("constraint \"{constraint}\" of relation \"{}\" does not exist", relation.name),
+            )
         })?;
         if let ConstraintKind::Check { .. } = found.kind {
             return Err(Error::unsupported("a check constraint cannot be renamed").hint("Drop it and add it again."));
@@ -395,7 +441,10 @@ impl Session {
             None => Ok(()),
             Some(view) => Err(Error::new(
                 ErrorKind::DependentObjectsStillExist,
-                format!("cannot change column \"{column}\" of table \"{}\" because view \"{}\" stands on it", relation.name, view.name),
+                format!(
+                    "cannot change column \"{column}\" of table \"{}\" because view \"{}\" stands on it",
+                    relation.name, view.name
+                ),
             )
             .hint("Drop the view first, and make it again afterwards.")),
         }
@@ -409,7 +458,10 @@ impl Session {
 /// A copy of the definition, and where the column is in it.
 fn edited(relation: &RelationDef, column: &str) -> Result<(RelationDef, usize)> {
     let position = relation.columns.iter().position(|held| held.name == column).ok_or_else(|| {
-        Error::new(ErrorKind::UndefinedColumn, format!("column \"{column}\" of relation \"{}\" does not exist", relation.name))
+        Error::new(
+            ErrorKind::UndefinedColumn,
+            format!("column \"{column}\" of relation \"{}\" does not exist", relation.name),
+        )
     })?;
     Ok((relation.clone(), position))
 }
@@ -433,5 +485,6 @@ fn same_columns(relation: &RelationDef) -> Result<Vec<Option<ast::Expr>>> {
 
 /// True when the expression's text reads the column; also when it cannot be read.
 fn names_column(text: &str, column: &str) -> bool {
-    dialect::parse_expression(text).map_or(true, |expression| dialect::column_names(&expression).iter().any(|name| name == column))
+    dialect::parse_expression(text)
+        .map_or(true, |expression| dialect::column_names(&expression).iter().any(|name| name == column))
 }

@@ -21,7 +21,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::session::Session;
 use crate::session::cells::Cells;
 use crate::session::copy_format::{Decoder, Encoder, skipped_message};
-use crate::session::reply::{Column, CopyFormat, CopyIn, CopyOptions, CopyOut, CopySender, OnError, Reply, Rows, RowsTag, Tag};
+use crate::session::reply::{
+    Column, CopyFormat, CopyIn, CopyOptions, CopyOut, CopySender, OnError, Reply, Rows, RowsTag, Tag,
+};
 use crate::session::text::zone::Zone;
 
 /// Bytes that are gathered before they go to a file.
@@ -36,7 +38,8 @@ impl Session {
         cancel: &CancellationToken,
     ) -> Result<Reply> {
         if copy.condition.is_some() {
-            return Err(Error::unsupported("COPY FROM ... WHERE is not supported").hint("COPY into a table of its own, then INSERT ... SELECT ... WHERE."));
+            return Err(Error::unsupported("COPY FROM ... WHERE is not supported")
+                .hint("COPY into a table of its own, then INSERT ... SELECT ... WHERE."));
         }
         match (&copy.source, copy.from) {
             (CopySource::Table(name, named), true) => {
@@ -70,7 +73,9 @@ impl Session {
         };
         // The table takes rows while the client still sends: the work must not wait to be polled.
         let task = tokio::spawn(done);
-        let done = task.map(|ended| ended.unwrap_or_else(|error| Err(Error::internal(format!("COPY ended: {error}"))))).boxed();
+        let done = task
+            .map(|ended| ended.unwrap_or_else(|error| Err(Error::internal(format!("COPY ended: {error}")))))
+            .boxed();
         Ok(Reply::CopyIn(CopyIn { relation: copy_name(copy), columns, options, sender, done }))
     }
 
@@ -151,7 +156,9 @@ impl Session {
                         let options = resolved(&copy, &rows.columns)?;
                         self.copy_lines_out(rows, &options, &url).await?
                     }
-                    columnar => self.server.engine().write_file(&url, columnar.name(), rows.columns, rows.stream).await?,
+                    columnar => {
+                        self.server.engine().write_file(&url, columnar.name(), rows.columns, rows.stream).await?
+                    }
                 };
                 Ok(Reply::Done(Tag(format!("COPY {count}"))))
             }
@@ -253,8 +260,11 @@ fn positions(relation: &RelationDef, named: &[String], inward: bool) -> Result<V
             )
         })?;
         if inward && relation.columns[position].generated.is_some() {
-            return Err(Error::new(ErrorKind::InvalidColumnDefinition, format!("column \"{name}\" is a generated column"))
-                .detail("Generated columns cannot be used in COPY."));
+            return Err(Error::new(
+                ErrorKind::InvalidColumnDefinition,
+                format!("column \"{name}\" is a generated column"),
+            )
+            .detail("Generated columns cannot be used in COPY."));
         }
         if positions.contains(&position) {
             return Err(Error::new(ErrorKind::DuplicateColumn, format!("column \"{name}\" specified more than once")));
@@ -318,7 +328,12 @@ fn table_query(scope: &Scope, name: &crate::catalog::name::ObjectName, named: &[
                 ast::SelectItem::UnnamedExpr(ast::Expr::Identifier(name))
             })
             .collect();
-        let parts = name.schema.iter().chain([&name.name]).map(|part| ast::Ident::with_quote('"', part.clone())).collect::<Vec<_>>();
+        let parts = name
+            .schema
+            .iter()
+            .chain([&name.name])
+            .map(|part| ast::Ident::with_quote('"', part.clone()))
+            .collect::<Vec<_>>();
         for from in &mut select.from {
             if let ast::TableFactor::Table { name, .. } = &mut from.relation {
                 *name = ast::ObjectName::from(parts.clone());
@@ -374,8 +389,12 @@ fn resolved(copy: &Copy, columns: &[Column]) -> Result<CopyOptions> {
 /// A list of column names as one flag a column; `*` is all.
 fn flags(names: Option<&[String]>, columns: &[Column]) -> Result<Vec<bool>> {
     let names = names.unwrap_or_default();
-    if let Some(unknown) = names.iter().find(|name| *name != "*" && !columns.iter().any(|column| column.name == **name)) {
-        return Err(Error::new(ErrorKind::UndefinedColumn, format!("column \"{unknown}\" is not among those that COPY moves")));
+    if let Some(unknown) = names.iter().find(|name| *name != "*" && !columns.iter().any(|column| column.name == **name))
+    {
+        return Err(Error::new(
+            ErrorKind::UndefinedColumn,
+            format!("column \"{unknown}\" is not among those that COPY moves"),
+        ));
     }
     Ok(columns.iter().map(|column| names.iter().any(|name| name == "*" || *name == column.name)).collect())
 }
@@ -388,8 +407,9 @@ async fn open_file(stores: &crate::tables::Stores, url: &url::Url) -> Result<Pie
 }
 
 fn object_path(url: &url::Url) -> Result<object_store::path::Path> {
-    object_store::path::Path::from_url_path(url.path())
-        .map_err(|error| Error::new(ErrorKind::InvalidParameterValue, format!("\"{url}\" is no file")).detail(error.to_string()))
+    object_store::path::Path::from_url_path(url.path()).map_err(|error| {
+        Error::new(ErrorKind::InvalidParameterValue, format!("\"{url}\" is no file")).detail(error.to_string())
+    })
 }
 
 fn io_error(url: &url::Url, error: &object_store::Error) -> Error {
@@ -397,6 +417,8 @@ fn io_error(url: &url::Url, error: &object_store::Error) -> Error {
         object_store::Error::NotFound { .. } => {
             Error::new(ErrorKind::UndefinedFile, format!("could not open file \"{url}\" for reading: no such file"))
         }
-        other => Error::new(ErrorKind::IoError, format!("could not copy with file \"{url}\"")).detail(other.to_string()),
+        other => {
+            Error::new(ErrorKind::IoError, format!("could not copy with file \"{url}\"")).detail(other.to_string())
+        }
     }
 }

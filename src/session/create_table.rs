@@ -34,7 +34,8 @@ impl Session {
         cancel: &CancellationToken,
     ) -> Result<Tag> {
         if create.temporary {
-            return Err(Error::unsupported("temporary tables are not supported yet").hint("Make a table and drop it when done."));
+            return Err(Error::unsupported("temporary tables are not supported yet")
+                .hint("Make a table and drop it when done."));
         }
         let (schema, taken) = self.place(scope, &create.name)?;
         if taken {
@@ -43,7 +44,10 @@ impl Session {
                     self.notice(format!("relation \"{}\" already exists, skipping", create.name.name));
                     Ok(Tag("CREATE TABLE".to_owned()))
                 }
-                false => Err(Error::new(ErrorKind::DuplicateTable, format!("relation \"{}\" already exists", create.name.name))),
+                false => Err(Error::new(
+                    ErrorKind::DuplicateTable,
+                    format!("relation \"{}\" already exists", create.name.name),
+                )),
             };
         }
         let planned = match &create.query {
@@ -94,7 +98,8 @@ impl Session {
             return self.server.engine().allowed_location(location);
         }
         let id = uuid::Uuid::new_v4().simple().to_string();
-        let plain: String = create.name.name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
+        let plain: String =
+            create.name.name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
         self.server
             .tables_url()
             .join(&format!("{}-{}", plain, &id[..8]))
@@ -128,7 +133,11 @@ impl Session {
             definition.constraints = snapshot
                 .checks()
                 .into_iter()
-                .map(|(name, expression)| ConstraintDef { oid: Oid::NONE, name, kind: ConstraintKind::Check { expression } })
+                .map(|(name, expression)| ConstraintDef {
+                    oid: Oid::NONE,
+                    name,
+                    kind: ConstraintKind::Check { expression },
+                })
                 .collect();
         }
         self.name_table(relation, &table).await?;
@@ -181,7 +190,12 @@ fn new_relation(
 ) -> Result<RelationDef> {
     let columns = match planned {
         Some(planned) => query_columns(create, planned)?,
-        None => create.columns.iter().enumerate().map(|(position, column)| new_column(position, column)).collect::<Result<_>>()?,
+        None => create
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(position, column)| new_column(position, column))
+            .collect::<Result<_>>()?,
     };
     let mut table = TableDef {
         location: location.as_str().trim_end_matches('/').to_owned(),
@@ -245,7 +259,8 @@ pub(super) fn add_constraint(
                 named => named.to_vec(),
             };
             require_columns(&other, &referenced_columns, "referenced")?;
-            let kind = ConstraintKind::ForeignKey { columns: columns.clone(), references: other.oid, referenced_columns };
+            let kind =
+                ConstraintKind::ForeignKey { columns: columns.clone(), references: other.oid, referenced_columns };
             (kind, columns.clone())
         }
     };

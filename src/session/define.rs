@@ -31,13 +31,19 @@ impl Session {
             return Err(Error::new(ErrorKind::UndefinedParameter, "a view cannot have parameters"));
         }
         if create.column_names.len() > planned.columns.len() {
-            return Err(Error::new(ErrorKind::InvalidTableDefinition, "CREATE VIEW specifies more column names than columns"));
+            return Err(Error::new(
+                ErrorKind::InvalidTableDefinition,
+                "CREATE VIEW specifies more column names than columns",
+            ));
         }
         let mut columns: Vec<ColumnDef> = Vec::with_capacity(planned.columns.len());
         for (position, column) in planned.columns.iter().enumerate() {
             let name = create.column_names.get(position).unwrap_or(&column.name).clone();
             if columns.iter().any(|earlier| earlier.name == name) {
-                return Err(Error::new(ErrorKind::DuplicateColumn, format!("column \"{name}\" specified more than once")));
+                return Err(Error::new(
+                    ErrorKind::DuplicateColumn,
+                    format!("column \"{name}\" specified more than once"),
+                ));
             }
             let new = dialect::NewColumn {
                 name,
@@ -97,10 +103,13 @@ impl Session {
 
     pub(super) fn comment(&self, scope: &Scope, comment: &Comment) -> Result<Tag> {
         let text = comment.text.clone();
-        let relation = |name: &ObjectName| scope.version.catalog.require(name, scope.search_path()).map(|found| found.oid);
+        let relation =
+            |name: &ObjectName| scope.version.catalog.require(name, scope.search_path()).map(|found| found.oid);
         self.server.buffer().define(
             |draft| match &comment.target {
-                CommentTarget::Table(name) | CommentTarget::View(name) => draft.comment_on_relation(relation(name)?, text),
+                CommentTarget::Table(name) | CommentTarget::View(name) => {
+                    draft.comment_on_relation(relation(name)?, text)
+                }
                 CommentTarget::Column(name, column) => draft.comment_on_column(relation(name)?, column, text),
                 CommentTarget::Schema(name) => draft.comment_on_schema(name, text),
                 CommentTarget::Database(_) | CommentTarget::Role(_) => {
@@ -140,7 +149,10 @@ impl Session {
             let found = match catalog.find(name, scope.search_path()) {
                 Some(Found::Relation(found)) => found,
                 Some(Found::System(_)) => {
-                    return Err(Error::new(ErrorKind::InsufficientPrivilege, format!("permission denied: \"{name}\" is a system catalog")));
+                    return Err(Error::new(
+                        ErrorKind::InsufficientPrivilege,
+                        format!("permission denied: \"{name}\" is a system catalog"),
+                    ));
                 }
                 None if drop.if_exists => {
                     let kind = if drop.kind == DropKind::Table { "table" } else { "view" };
@@ -199,10 +211,12 @@ fn closed(gone: &Vec<Arc<RelationDef>>) -> TableChanges {
 fn refuse_other_kind(found: &RelationDef, kind: DropKind) -> Result<()> {
     match (&found.kind, kind) {
         (RelationKind::View(_), DropKind::Table) => {
-            Err(Error::new(ErrorKind::WrongObjectType, format!("\"{}\" is not a table", found.name)).hint("Use DROP VIEW to remove a view."))
+            Err(Error::new(ErrorKind::WrongObjectType, format!("\"{}\" is not a table", found.name))
+                .hint("Use DROP VIEW to remove a view."))
         }
         (RelationKind::Table(_), DropKind::View) => {
-            Err(Error::new(ErrorKind::WrongObjectType, format!("\"{}\" is not a view", found.name)).hint("Use DROP TABLE to remove a table."))
+            Err(Error::new(ErrorKind::WrongObjectType, format!("\"{}\" is not a view", found.name))
+                .hint("Use DROP TABLE to remove a table."))
         }
         _ => Ok(()),
     }

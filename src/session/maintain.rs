@@ -33,7 +33,12 @@ impl Session {
         Ok(Tag("TRUNCATE TABLE".to_owned()))
     }
 
-    pub(super) async fn optimize(&self, scope: &Scope, optimize: &Optimize, cancel: &CancellationToken) -> Result<Reply> {
+    pub(super) async fn optimize(
+        &self,
+        scope: &Scope,
+        optimize: &Optimize,
+        cancel: &CancellationToken,
+    ) -> Result<Reply> {
         if !optimize.zorder_by.is_empty() || optimize.condition.is_some() {
             return Err(Error::unsupported("OPTIMIZE with WHERE or ZORDER BY is not supported yet")
                 .hint("OPTIMIZE t merges small files; CLUSTER BY on the table sorts what is written."));
@@ -59,7 +64,12 @@ impl Session {
                     rows = rows.row(&[Some(path.clone())]);
                 }
             } else if !report.files.is_empty() {
-                self.notice(format!("vacuumed \"{}\": {} files, {} bytes", relation.name, report.files.len(), report.size_bytes));
+                self.notice(format!(
+                    "vacuumed \"{}\": {} files, {} bytes",
+                    relation.name,
+                    report.files.len(),
+                    report.size_bytes
+                ));
             }
         }
         if vacuum.dry_run { rows.reply(RowsTag::Select) } else { Ok(done("VACUUM")) }
@@ -78,7 +88,8 @@ impl Session {
             TimePoint::Timestamp(expression) => At::Timestamp(self.server.engine().moment(scope, expression)?),
         };
         let snapshot = scope.version.table(relation.oid)?.restore(&at).await?;
-        if snapshot.columns()?.iter().map(|column| &column.name).ne(relation.columns.iter().map(|column| &column.name)) {
+        if snapshot.columns()?.iter().map(|column| &column.name).ne(relation.columns.iter().map(|column| &column.name))
+        {
             self.server.buffer().adopt_columns(relation.oid, snapshot.columns()?)?;
         }
         self.server.buffer().publish(relation.oid, snapshot);
@@ -90,7 +101,8 @@ impl Session {
         let limit = history.limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(HISTORY_ROWS_MAX);
         let mut rows = TextRows::new(HISTORY_COLUMNS);
         for commit in scope.version.table(relation.oid)?.history(limit).await? {
-            let parameters: Vec<String> = commit.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let parameters: Vec<String> =
+                commit.parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
             rows = rows.row(&[
                 Some(commit.version.to_string()),
                 commit.committed_at.map(|at| at.format("%Y-%m-%d %H:%M:%S%.3f+00").to_string()),

@@ -143,10 +143,18 @@ impl Writer {
         Ok(())
     }
 
-    fn write(&mut self, columns: &[Column], batch: &RecordBatch, style: &Style, out: &mut (dyn Write + Send)) -> Result<()> {
+    fn write(
+        &mut self,
+        columns: &[Column],
+        batch: &RecordBatch,
+        style: &Style,
+        out: &mut (dyn Write + Send),
+    ) -> Result<()> {
         let mut buffer = Vec::new();
         match self {
-            Self::Table(table) => with_cells(columns, batch, style, |cells| table.push(cells, batch.num_rows(), &mut buffer))?,
+            Self::Table(table) => {
+                with_cells(columns, batch, style, |cells| table.push(cells, batch.num_rows(), &mut buffer))?
+            }
             Self::Csv(encoder) => encode(encoder, columns, batch, style, &mut buffer)?,
             Self::Json { lines, first } => with_cells(columns, batch, style, |cells| {
                 for row in 0..batch.num_rows() {
@@ -214,7 +222,13 @@ fn csv_options() -> CopyOptions {
     }
 }
 
-fn encode(encoder: &mut Encoder, columns: &[Column], batch: &RecordBatch, style: &Style, out: &mut Vec<u8>) -> Result<()> {
+fn encode(
+    encoder: &mut Encoder,
+    columns: &[Column],
+    batch: &RecordBatch,
+    style: &Style,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     let mut outcome = Ok(());
     with_cells(columns, batch, style, |cells| {
         outcome = (0..batch.num_rows()).try_for_each(|row| encoder.write_row(cells, row, out));

@@ -51,6 +51,10 @@ impl TextRows {
             .collect();
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
         let shown = self.columns();
-        Ok(Reply::Rows(Rows { columns: shown, stream: Box::pin(MemoryStream::try_new(vec![batch], schema, None)?), tag }))
+        Ok(Reply::Rows(Rows {
+            columns: shown,
+            stream: Box::pin(MemoryStream::try_new(vec![batch], schema, None)?),
+            tag,
+        }))
     }
 }

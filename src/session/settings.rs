@@ -7,13 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buffer::DbVersion;
 use crate::catalog::name::Oid;
-use crate::dialect::{Discard, Execute, Isolation, Prepare, SetScope, SetValue, SetVariable, Setting, Statement, TransactionModes};
+use crate::dialect::{
+    Discard, Execute, Isolation, Prepare, SetScope, SetValue, SetVariable, Setting, Statement, TransactionModes,
+};
 use crate::engine::Scope;
 use crate::engine::functions::FunctionContext;
 use crate::error::{Error, ErrorKind, Result};
-use crate::session::statement::Prepared;
 use crate::session::reply::{Reply, Severity, Tag, TransactionStatus};
 use crate::session::rows::TextRows;
+use crate::session::statement::Prepared;
 use crate::session::transaction::Transaction;
 use crate::session::{Session, execute};
 
@@ -45,7 +47,9 @@ impl Session {
                 let value = if read_only { "on" } else { "off" };
                 self.settings.lock().set("default_transaction_read_only", value)?;
             }
-        } else if let (Transaction::Active { read_only, .. }, Some(wanted)) = (&mut *self.transaction.lock(), modes.read_only) {
+        } else if let (Transaction::Active { read_only, .. }, Some(wanted)) =
+            (&mut *self.transaction.lock(), modes.read_only)
+        {
             *read_only = wanted;
         }
         Ok(tag("SET"))
@@ -86,7 +90,10 @@ impl Session {
     pub(super) fn discard(&self, what: Discard) -> Result<Tag> {
         if let Discard::All = what {
             if self.transaction_status() != TransactionStatus::Idle {
-                return Err(Error::new(ErrorKind::ActiveTransaction, "DISCARD ALL cannot run inside a transaction block"));
+                return Err(Error::new(
+                    ErrorKind::ActiveTransaction,
+                    "DISCARD ALL cannot run inside a transaction block",
+                ));
             }
             self.settings.lock().reset_all();
             self.prepared.lock().clear();
@@ -159,14 +166,23 @@ impl Session {
         })
     }
 
-    pub(super) async fn execute_named(&self, scope: &Scope, given: &Execute, cancel: &CancellationToken) -> Result<Reply> {
+    pub(super) async fn execute_named(
+        &self,
+        scope: &Scope,
+        given: &Execute,
+        cancel: &CancellationToken,
+    ) -> Result<Reply> {
         let prepared = self.named(&given.name)?;
         if given.arguments.len() != prepared.parameters.len() {
             return Err(Error::new(
                 ErrorKind::SyntaxError,
                 format!("wrong number of parameters for prepared statement \"{}\"", given.name),
             )
-            .detail(format!("Expected {} parameters but got {}.", prepared.parameters.len(), given.arguments.len())));
+            .detail(format!(
+                "Expected {} parameters but got {}.",
+                prepared.parameters.len(),
+                given.arguments.len()
+            )));
         }
         let values: Vec<ScalarValue> = given
             .arguments
@@ -218,10 +234,7 @@ impl Session {
     }
 
     /// The columns of statements that always give the same ones.
-    pub(super) fn fixed_columns(
-        &self,
-        statement: &Statement,
-    ) -> Option<Arc<[crate::session::reply::Column]>> {
+    pub(super) fn fixed_columns(&self, statement: &Statement) -> Option<Arc<[crate::session::reply::Column]>> {
         match statement {
             Statement::Show(Setting::Named(name)) => Some(TextRows::new(&[name]).columns()),
             Statement::Show(Setting::All) => Some(TextRows::new(&["name", "setting", "description"]).columns()),

@@ -57,7 +57,11 @@ impl Session {
         if parameters.len() != prepared.parameters.len() {
             return Err(self.failed(Error::new(
                 ErrorKind::ProtocolViolation,
-                format!("{} parameters were given, the statement needs {}", parameters.len(), prepared.parameters.len()),
+                format!(
+                    "{} parameters were given, the statement needs {}",
+                    parameters.len(),
+                    prepared.parameters.len()
+                ),
             )));
         }
         let token = self.canceller.begin();
@@ -70,9 +74,7 @@ impl Session {
         let outcome = execute::run(self, prepared, parameters, &token).await;
         match outcome {
             Ok(reply) => Ok(running.around(reply)),
-            Err(error) => {
-                Err(self.failed(self.canceller.explain(error).offset_by(prepared.parsed.offset)))
-            }
+            Err(error) => Err(self.failed(self.canceller.explain(error).offset_by(prepared.parsed.offset))),
         }
     }
 

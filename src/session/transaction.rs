@@ -42,10 +42,10 @@ impl Transaction {
                 ErrorKind::ReadOnlyTransaction,
                 format!("cannot execute {what} in a read-only transaction"),
             )),
-            Self::Active { .. } | Self::Failed => Err(Error::unsupported(format!(
-                "{what} inside a transaction block is not supported yet"
-            ))
-            .hint("Run it outside BEGIN ... COMMIT: each statement commits by itself.")),
+            Self::Active { .. } | Self::Failed => {
+                Err(Error::unsupported(format!("{what} inside a transaction block is not supported yet"))
+                    .hint("Run it outside BEGIN ... COMMIT: each statement commits by itself."))
+            }
         }
     }
 

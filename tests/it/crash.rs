@@ -79,7 +79,11 @@ async fn check(client: &Client, progress: &Mutex<Progress>, round: usize) {
         assert_eq!(counts.get(&n), Some(&BATCH), "round {round}: statement {n} was acknowledged");
     }
     for (n, count) in counts.range(progress.acknowledged + 1..) {
-        assert_eq!((*n, *count), (progress.under_way, BATCH), "round {round}: only the statement under way may be there");
+        assert_eq!(
+            (*n, *count),
+            (progress.under_way, BATCH),
+            "round {round}: only the statement under way may be there"
+        );
     }
     // The statement under way may have landed: its number is not used again.
     progress.acknowledged = progress.acknowledged.max(counts.keys().next_back().copied().unwrap_or(0));

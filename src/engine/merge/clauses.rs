@@ -169,9 +169,9 @@ impl Clauses {
                 };
                 *filling = match &clause.predicate {
                     None => value.clone(),
-                    Some(predicate) if column.generated.is_none() => Filling::Given(
-                        when(predicate.clone(), concrete(value)?).otherwise(concrete(filling)?)?,
-                    ),
+                    Some(predicate) if column.generated.is_none() => {
+                        Filling::Given(when(predicate.clone(), concrete(value)?).otherwise(concrete(filling)?)?)
+                    }
                     Some(_) => Filling::Default,
                 };
             }
@@ -199,14 +199,13 @@ fn first_that_applies(clauses: &[Clause], from: usize) -> Result<Expr> {
 
 /// When any clause applies; `None` where there is no clause.
 fn any_applies(clauses: &[Clause]) -> Option<Expr> {
-    clauses
-        .iter()
-        .map(|clause| clause.predicate.clone().unwrap_or_else(|| lit(true)))
-        .reduce(|one, other| match (&one, &other) {
+    clauses.iter().map(|clause| clause.predicate.clone().unwrap_or_else(|| lit(true))).reduce(|one, other| {
+        match (&one, &other) {
             (Expr::Literal(ScalarValue::Boolean(Some(true)), _), _) => one,
             (_, Expr::Literal(ScalarValue::Boolean(Some(true)), _)) => other,
             _ => one.or(other),
-        })
+        }
+    })
 }
 
 fn action(
@@ -226,8 +225,8 @@ fn action(
                 MergeInsertKind::Values(values) => values.rows.into_iter().next().map(|row| row.content),
                 MergeInsertKind::Row => None,
             };
-            let values = values
-                .ok_or_else(|| Error::new(ErrorKind::SyntaxError, "INSERT of MERGE needs VALUES (...)"))?;
+            let values =
+                values.ok_or_else(|| Error::new(ErrorKind::SyntaxError, "INSERT of MERGE needs VALUES (...)"))?;
             insert_fillings(planner, target, over, &insert.columns, values, parameters).map(Action::Insert)
         }
     }

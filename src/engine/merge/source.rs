@@ -85,8 +85,11 @@ impl Engine {
         let planner = Planner::new(scope, &overlay);
         let scan = target.scan(scope, None)?;
         if source.schema().iter().any(|(qualifier, _)| qualifier.is_some_and(|name| name.table() == target.alias)) {
-            return Err(Error::new(ErrorKind::DuplicateAlias, format!("table name \"{}\" specified more than once", target.alias))
-                .hint("Give target and source different aliases."));
+            return Err(Error::new(
+                ErrorKind::DuplicateAlias,
+                format!("table name \"{}\" specified more than once", target.alias),
+            )
+            .hint("Give target and source different aliases."));
         }
         let both = scan.schema().join(source.schema())?;
         let on = planner.expression(*merge.on, &both, parameters)?;
@@ -109,8 +112,11 @@ fn refuse_repeated(names: &[String]) -> Result<()> {
     let mut seen = BTreeMap::new();
     for name in names {
         if name == SOURCE_COLUMN || seen.insert(name, ()).is_some() {
-            return Err(Error::new(ErrorKind::AmbiguousColumn, format!("column \"{name}\" of the source of MERGE is ambiguous"))
-                .hint("Give each column of the source a name of its own."));
+            return Err(Error::new(
+                ErrorKind::AmbiguousColumn,
+                format!("column \"{name}\" of the source of MERGE is ambiguous"),
+            )
+            .hint("Give each column of the source a name of its own."));
         }
     }
     Ok(())

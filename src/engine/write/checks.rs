@@ -144,9 +144,7 @@ fn bounded(text: &str, length: u32, pg_type: &PgType) -> Result<String> {
         None => Ok(text.to_owned()),
         // Blanks beyond the length are cut without an error, as the SQL standard wants.
         Some((end, _)) if text[end..].chars().all(|letter| letter == ' ') => Ok(text[..end].to_owned()),
-        Some(_) => {
-            Err(Error::new(ErrorKind::StringDataRightTruncation, format!("value too long for type {pg_type}")))
-        }
+        Some(_) => Err(Error::new(ErrorKind::StringDataRightTruncation, format!("value too long for type {pg_type}"))),
     }
 }
 

@@ -71,7 +71,8 @@ impl TablePrinter {
     }
 
     fn print_head(&self, widths: &[usize], out: &mut Vec<u8>) {
-        let names: Vec<String> = self.names.iter().zip(widths).map(|(name, width)| format!(" {name:^width$} ")).collect();
+        let names: Vec<String> =
+            self.names.iter().zip(widths).map(|(name, width)| format!(" {name:^width$} ")).collect();
         let rule: Vec<String> = widths.iter().map(|width| "-".repeat(width + 2)).collect();
         out.extend_from_slice(format!("{}\n{}\n", names.join("|").trim_end(), rule.join("+")).as_bytes());
     }
