@@ -25,6 +25,10 @@ mod library;
 // psql itself against the server: meta-commands, COPY, cancel.
 mod psql;
 
+// The PostgreSQL protocol: drivers, wrong bytes, COPY, cancel, logins, many clients, long results.
+mod raw;
+mod wire;
+
 // kill -9 while a client writes: what was acknowledged is there.
 mod crash;
 
