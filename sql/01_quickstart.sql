@@ -10,3 +10,15 @@ SELECT count(*) AS before FROM visits VERSION AS OF 1;
 
 RESTORE TABLE visits TO VERSION AS OF 1;
 SELECT count(*) AS restored FROM visits;
+/* prints
+path,visits,seconds
+/,2,15
+/docs,1,95
+/pricing,1,
+now
+3
+before
+4
+restored
+4
+*/

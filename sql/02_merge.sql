@@ -11,3 +11,9 @@ MERGE INTO stock USING deliveries ON stock.item = deliveries.item
     WHEN NOT MATCHED THEN INSERT (item, amount, price) VALUES (deliveries.item, deliveries.amount, deliveries.price);
 
 SELECT * FROM stock ORDER BY item;
+/* prints
+item,amount,price
+chair,8,75.50
+kettle,5,39.00
+lamp,14,27.50
+*/

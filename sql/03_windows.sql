@@ -14,3 +14,20 @@ FROM readings WHERE day = '2024-05-02' ORDER BY sensor, at;
 SELECT sensor, gap FROM (
     SELECT sensor, at - lag(at) OVER (PARTITION BY sensor ORDER BY at) AS gap FROM readings
 ) AS gaps WHERE gap > INTERVAL '6 hours';
+/* prints
+day,sensor,readings,average
+2024-05-01,sensor 1,4,10.75
+2024-05-01,sensor 2,3,21
+2024-05-02,sensor 1,4,11
+2024-05-02,sensor 2,3,21
+sensor,at,value,moving_average
+sensor 1,2024-05-02 00:00:00,11,11
+sensor 1,2024-05-02 06:00:00,12,11.5
+sensor 1,2024-05-02 12:00:00,10,11
+sensor 1,2024-05-02 18:00:00,11,11
+sensor 2,2024-05-02 06:00:00,22,22
+sensor 2,2024-05-02 12:00:00,20,21
+sensor 2,2024-05-02 18:00:00,21,21
+sensor,gap
+sensor 2,18:00:00
+*/

@@ -33,6 +33,7 @@ mod target;
 pub mod update;
 mod values;
 pub mod write;
+mod yielding;
 
 pub use context::EngineConfig;
 pub use plan::Planned;

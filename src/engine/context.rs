@@ -10,6 +10,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
 use crate::buffer::Buffer;
+use crate::engine::yielding::YieldingJoins;
 use crate::engine::{Engine, shim};
 use crate::error::{Error, Result};
 use crate::tables::Stores;
@@ -109,5 +110,6 @@ fn template(config: &EngineConfig, runtime: &Arc<RuntimeEnv>) -> Result<SessionS
         .with_runtime_env(Arc::clone(runtime))
         .with_default_features()
         .with_optimizer_rules(shim::correlation::optimizer_rules())
+        .with_physical_optimizer_rule(Arc::new(YieldingJoins))
         .build())
 }
