@@ -167,7 +167,7 @@ impl Engine {
             let climbs = path.split('/').any(|part| part == ".." || part.eq_ignore_ascii_case("%2e%2e"));
             return if !climbs && self.config().file_locations.iter().any(inside) { Ok(url) } else { Err(refused()) };
         }
-        let local = resolved(Path::new(path.strip_prefix("file://").unwrap_or(path)))?;
+        let local = resolved(Path::new(path.strip_prefix("file://").unwrap_or(path)))?.ok_or_else(refused)?;
         let inside = |location: &String| {
             let folder = Path::new(location.strip_prefix("file://").unwrap_or(location));
             std::fs::canonicalize(folder).is_ok_and(|folder| local.starts_with(folder))
@@ -193,14 +193,11 @@ impl Engine {
     }
 }
 
-/// The path with its links resolved; what does not exist yet is looked up by its folder.
-fn resolved(path: &Path) -> Result<std::path::PathBuf> {
+/// The path with its links resolved, as far as it exists. None where what does not exist climbs up again.
+fn resolved(path: &Path) -> Result<Option<std::path::PathBuf>> {
     let absolute = std::path::absolute(path)?;
-    if let Ok(existing) = std::fs::canonicalize(&absolute) {
-        return Ok(existing);
-    }
-    let (Some(folder), Some(name)) = (absolute.parent(), absolute.file_name()) else { return Ok(absolute) };
-    let folder = std::fs::canonicalize(folder)
-        .map_err(|error| Error::from(error).within(format!("folder \"{}\"", folder.display())))?;
-    Ok(folder.join(name))
+    let existing = |folder: &Path| std::fs::canonicalize(folder).ok();
+    let found = absolute.ancestors().find_map(|folder| Some((existing(folder)?, absolute.strip_prefix(folder).ok()?)));
+    let climbs = |rest: &Path| rest.components().any(|part| part == std::path::Component::ParentDir);
+    Ok(found.and_then(|(folder, rest)| (!climbs(rest)).then(|| folder.join(rest))))
 }

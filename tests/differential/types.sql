@@ -1,61 +1,35 @@
 -- Types.
--- differs: [t:2206] 23
 SELECT pg_typeof(1) AS t;
--- differs: [t:2206] 20
 SELECT pg_typeof(2147483648) AS t;
--- differs: [t:2206] 1700
 SELECT pg_typeof(1.5) AS t;
--- differs: [t:2206] 701
 SELECT pg_typeof(1.5::float8) AS t;
 -- differs: [t:2206] 25
 SELECT pg_typeof('a') AS t;
--- differs: [t:2206] 16
 SELECT pg_typeof(true) AS t;
--- differs: [t:2206] 705
 SELECT pg_typeof(NULL) AS t;
--- differs: [t:2206] 1184
 SELECT pg_typeof(now()) AS t;
--- differs: [t:2206] 1700
 SELECT pg_typeof(1 + 1.5) AS t;
--- differs: [t:2206] 23
 SELECT pg_typeof(1::smallint + 1) AS t;
--- differs: [t:2206] 1007
 SELECT pg_typeof(ARRAY[1]) AS t;
--- differs: [t:2206] 1082
 SELECT pg_typeof(current_date) AS t;
--- differs: [t:2206] 1186
 SELECT pg_typeof(INTERVAL '1 day') AS t;
--- differs: [t:2206] 20
 SELECT pg_typeof(count(*)) AS t;
--- differs: [t:2206] 20
 SELECT pg_typeof(sum(1)) AS t;
 -- differs: [t:2206] 20
 SELECT pg_typeof(sum(1::bigint)) AS t;
 -- differs: [t:2206] 701
 SELECT pg_typeof(avg(1)) AS t;
--- differs: [t:2206] 1700
 SELECT pg_typeof(max(1.5)) AS t;
--- differs: [t:2206] 25
 SELECT pg_typeof('a' || 'b') AS t;
--- differs: [t:2206] 16
 SELECT pg_typeof(1 = 1) AS t;
--- differs: [t:2206] 1700
 SELECT pg_typeof(coalesce(1, 2.5)) AS t;
--- differs: [t:2206] 1700
 SELECT pg_typeof(CASE WHEN true THEN 1 ELSE 2.5 END) AS t;
--- differs: [t:2206] 23
 SELECT pg_typeof(length('x')) AS t;
 -- differs: [t:2206] 23
 SELECT pg_typeof(extract(year FROM now())) AS t;
--- differs: [t:2206] 1700
 SELECT pg_typeof(round(1.5)) AS t;
--- differs: [t:2206] 701
 SELECT pg_typeof(round(1.5::float8)) AS t;
--- differs: [t:2206] 23
 SELECT pg_typeof(1 / 2) AS t;
--- differs: [t:2206] 701
 SELECT pg_typeof(power(2, 2)) AS t;
--- differs: [t:2206] 20
 SELECT pg_typeof(greatest(1, 2::bigint)) AS t;
--- differs: [t:2206] 23
 SELECT pg_typeof(nullif(1, 2)) AS t;
