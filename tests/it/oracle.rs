@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio_postgres::Client;
 
 use crate::program::{Running, free_address, text_of};
-use crate::server::connect;
+use crate::server::{connect, psql};
 
 const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 
@@ -62,6 +62,11 @@ impl Oracle {
 
     pub async fn connect(&self) -> Client {
         connect(self.port, "headwater").await
+    }
+
+    /// `psql` on this server, as [`crate::server::Server::psql`].
+    pub fn psql(&self) -> Command {
+        psql(self.port)
     }
 
     fn wait_until_ready(&self) {

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::oracle::Oracle;
 use crate::program::{run, text_of};
 use crate::server::Server;
 
@@ -29,20 +30,89 @@ fn the_meta_commands_work() {
         ],
     );
     for (command, expected) in [
-        ("\\d", vec!["visits", "paths", "table", "view"]),
-        ("\\d visits", vec!["Column", "path", "not null", "numeric(8,2)", "bigint"]),
-        ("\\dt+", vec!["visits", "who came"]),
-        ("\\dn", vec!["public"]),
-        ("\\l", vec!["headwater", "UTF8"]),
-        ("\\df", vec!["List of functions"]),
-        ("\\dv", vec!["paths"]),
-        ("\\du", vec!["headwater"]),
+        ("\\dt+", vec!["visits | table | headwater | permanent   | delta", "who came"]),
+        ("\\dn+", vec!["public | headwater", "standard public schema", "system"]),
+        ("\\l", vec!["headwater | headwater | UTF8"]),
+        ("\\l+", vec!["headwater | headwater | UTF8", "pg_default"]),
+        ("\\du", vec!["headwater | Superuser"]),
+        ("\\d+ paths", vec!["View definition:", "SELECT path FROM visits"]),
+        ("\\sv paths", vec!["CREATE OR REPLACE VIEW public.paths AS", "SELECT path FROM visits"]),
+        ("\\di+", vec!["visits_pkey | index | headwater | visits"]),
+        ("\\df lower", vec!["pg_catalog | lower | text"]),
+        ("\\da count", vec!["pg_catalog | count | bigint"]),
+        ("\\dx", vec!["List of installed extensions"]),
+        ("\\dS pg_class", vec!["relname             | name"]),
         ("\\conninfo", vec!["headwater"]),
     ] {
         let text = psql(&server, &[command]);
         for part in expected {
             assert!(text.contains(part), "{command} prints no {part}:\n{text}");
         }
+    }
+}
+
+/// DDL that means the same on both servers.
+const SAME_TABLES: &str = "
+    CREATE TABLE visits (
+        id bigint PRIMARY KEY, path varchar(80) NOT NULL, price numeric(8, 2) DEFAULT 1.5, at timestamptz DEFAULT now(),
+        tags text[], stars int CHECK (stars > 0), day date, seen boolean DEFAULT true);
+    CREATE TABLE notes (a int, b int, j jsonb, CONSTRAINT notes_key PRIMARY KEY (a, b), CHECK (a <> b));
+    COMMENT ON TABLE visits IS 'who came';
+    COMMENT ON COLUMN visits.path IS 'the page';
+    CREATE VIEW paths AS SELECT path, count(*) AS n FROM visits GROUP BY path;
+    CREATE SCHEMA other;
+    CREATE TABLE other.plain (x text)";
+
+/// What psql asks and prints of them, equal to the byte but for the name of the storage.
+const SAME_COMMANDS: &[&str] = &[
+    "\\d",
+    "\\d visits",
+    "\\d+ visits",
+    "\\d notes",
+    "\\d+ notes",
+    "\\d paths",
+    "\\d other.plain",
+    "\\d missing",
+    "\\d visits_pkey",
+    "\\dt",
+    "\\dt other.*",
+    "\\dt *.plain",
+    "\\dv",
+    "\\dv+",
+    "\\di",
+    "\\ds",
+    "\\dm",
+    "\\df",
+    "\\dT",
+    "\\dp",
+    "\\z visits",
+    "\\db",
+    "\\dy",
+    "\\dD",
+    "\\des",
+    "\\drds",
+    "\\dRp",
+    "\\dO",
+    "\\dP",
+    "\\dn other",
+    "\\dconfig TimeZone",
+];
+
+#[test]
+fn descriptions_are_those_of_postgresql() {
+    let (server, oracle) = (Server::start(), Oracle::start());
+    let print = |mut program: Command, command: &str| {
+        let printed = run(program.args(["-c", command]));
+        let text = [printed.stdout, printed.stderr].concat();
+        String::from_utf8_lossy(&text).replace("Access method: delta", "Access method: heap")
+    };
+    for program in [server.psql(), oracle.psql()] {
+        let made = print(program, SAME_TABLES);
+        assert!(!made.contains("ERROR"), "{made}");
+    }
+    for command in SAME_COMMANDS {
+        let (ours, theirs) = (print(server.psql(), command), print(oracle.psql(), command));
+        assert_eq!(ours, theirs, "{command}\nours:\n{ours}\nPostgreSQL's:\n{theirs}");
     }
 }
 

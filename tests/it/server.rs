@@ -85,10 +85,15 @@ impl Server {
 
     /// `psql` on this server, quiet and without a user's settings.
     pub fn psql(&self) -> Command {
-        let mut command = Command::new("psql");
-        command.args(["-X", "-h", "127.0.0.1", "-p", &self.port().to_string(), "-U", "headwater", "-d", "headwater"]);
-        command
+        psql(self.port())
     }
+}
+
+/// `psql` as the first role on a server on this machine.
+pub fn psql(port: u16) -> Command {
+    let mut command = Command::new("psql");
+    command.args(["-X", "-h", "127.0.0.1", "-p", &port.to_string(), "-U", "headwater", "-d", "headwater"]);
+    command
 }
 
 /// A connection to a server on this machine.

@@ -82,6 +82,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::stable("shobj_description", &[Overload::new(&[K::Oid, K::Text], K::Text, |_| Ok(Value::Null))]),
     Function::stable("col_description", &[Overload::new(&[K::Oid, K::Int4], K::Text, column_comment)]),
+    Function::stable("getdatabaseencoding", &[Overload::new(&[], K::Name, |_| Ok(Value::text("UTF8")))]),
     Function::immutable("pg_encoding_to_char", &[Overload::new(&[K::Int4], K::Name, encoding_name)]),
     Function::immutable("pg_char_to_encoding", &[Overload::new(&[K::Text], K::Int4, encoding_number)]),
     size("pg_total_relation_size"),
@@ -201,9 +202,15 @@ fn quoted_list(columns: &[String]) -> String {
     columns.iter().map(|column| quote_identifier(column)).collect::<Vec<_>>().join(", ")
 }
 
+/// The last argument asks for the form without what only a reader of dumps needs.
+fn is_pretty(arguments: &Arguments<'_>) -> bool {
+    matches!(arguments.values.last(), Some(Value::Bool(true)))
+}
+
 fn constraint_definition(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     let Some((_, constraint)) = constraint_of(arguments, arguments.oid(0)?) else { return Ok(Value::Null) };
     Ok(Value::text(match &constraint.kind {
+        ConstraintKind::Check { expression } if is_pretty(arguments) => format!("CHECK ({expression})"),
         ConstraintKind::Check { expression } => format!("CHECK (({expression}))"),
         ConstraintKind::PrimaryKey { columns } => format!("PRIMARY KEY ({})", quoted_list(columns)),
         ConstraintKind::Unique { columns } => format!("UNIQUE ({})", quoted_list(columns)),
@@ -223,7 +230,10 @@ fn index_definition(arguments: &Arguments<'_>) -> Result<Value<'static>> {
             constraint.columns().get(at).map(|column| quote_identifier(column)).unwrap_or_default(),
         ));
     }
-    let (table, index) = (arguments.session.catalog.name_of(&relation).quoted(), quote_identifier(&constraint.name));
+    let shortest = || names::relation_name(relation.oid.0, arguments.session);
+    let table = if is_pretty(arguments) { shortest() } else { None };
+    let table = table.unwrap_or_else(|| arguments.session.catalog.name_of(&relation).quoted());
+    let index = quote_identifier(&constraint.name);
     Ok(Value::text(format!(
         "CREATE UNIQUE INDEX {index} ON {table} USING btree ({})",
         quoted_list(constraint.columns())
