@@ -10,6 +10,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 
 use crate::buffer::Buffer;
 
+mod assign;
 pub mod column;
 pub mod context;
 pub mod definition;

@@ -12,6 +12,7 @@ use crate::catalog::definition::RelationDef;
 use crate::catalog::name::ObjectName;
 use crate::catalog::pg_type::PgType;
 use crate::dialect;
+use crate::engine::assign::{refuse_text_of, type_literal};
 use crate::engine::plan::{Planner, parameters_of};
 use crate::engine::returning::Described;
 use crate::engine::run::bound;
@@ -135,6 +136,7 @@ impl Engine {
                 continue;
             }
             refuse_generated(&target, *to)?;
+            refuse_text_of(&plan, from, &target.relation.columns[*to])?;
             fillings[*to] = Filling::Given(source_column(&plan, from));
         }
         let rows = self.stored_rows(scope, &target.relation, plan, &fillings, &[mark])?;
@@ -208,6 +210,7 @@ fn typed_values(
                 continue;
             };
             types = with_parameter_type(&types, value, &column.pg_type);
+            type_literal(value, &column.pg_type);
             if !is_default(value) {
                 defaults.retain(|default| *default != place);
                 continue;

@@ -27,6 +27,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::engine) use expressions::{call, text};
 pub use outputs::shown_name;
 
 /// What the shim looks names up in.

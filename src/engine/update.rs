@@ -8,13 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::pg_type::PgType;
 use crate::dialect;
+use crate::engine::assign::{assigned, refuse_text};
 use crate::engine::delete::own_columns;
 use crate::engine::plan::{Planner, parameters_of};
 use crate::engine::returning::Described;
 use crate::engine::rewrite::entries;
 use crate::engine::run::bound;
 use crate::engine::target::Target;
-use crate::engine::write::{Affected, Filling, MARK_HIT, MARK_KEPT, assigned, mark};
+use crate::engine::write::{Affected, Filling, MARK_HIT, MARK_KEPT, mark};
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tables::Operation;
@@ -149,7 +150,7 @@ impl Engine {
         for ((filling, value), column) in fillings.iter_mut().zip(values).zip(&target.relation.columns) {
             *filling = match (value, &*filling) {
                 (Some(Filling::Given(new)), Filling::Given(old)) => {
-                    let new = assigned(new.clone(), column, marked.schema())?;
+                    let new = assigned(scope, new.clone(), column, marked.schema())?;
                     Filling::Given(when(hit.clone(), new).otherwise(old.clone())?)
                 }
                 (Some(Filling::Default), Filling::Given(old)) => {
@@ -194,7 +195,9 @@ pub(in crate::engine) fn assignments(
             true => Filling::Default,
             false => {
                 let typed = with_parameter_type(parameters, &value, &column.pg_type);
-                Filling::Given(planner.expression(value, over.schema(), &typed)?)
+                let value = planner.expression(value, over.schema(), &typed)?;
+                refuse_text(&value, column, over.schema())?;
+                Filling::Given(value)
             }
         });
     }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::definition::{ColumnDef, RelationDef};
 use crate::catalog::name::Oid;
 use crate::dialect;
+use crate::engine::assign::assigned;
 use crate::engine::overlay::Overlay;
 use crate::engine::plan::Planner;
 use crate::engine::target::Target;
@@ -73,7 +74,7 @@ impl Engine {
     fn filled(&self, scope: &Scope, column: &ColumnDef, filling: &Filling, schema: &DFSchema) -> Result<Expr> {
         let target = column.pg_type.arrow();
         match filling {
-            Filling::Given(value) => assigned(value.clone(), column, schema),
+            Filling::Given(value) => assigned(scope, value.clone(), column, schema),
             Filling::Default if column.generated.is_some() => Ok(cast(lit(ScalarValue::Null), target)),
             Filling::Default => self.default_value(scope, column),
         }
@@ -81,21 +82,24 @@ impl Engine {
 
     /// The value of a column that a statement leaves out.
     pub(in crate::engine) fn default_value(&self, scope: &Scope, column: &ColumnDef) -> Result<Expr> {
+        let none = DFSchema::empty();
         let value = match &column.default {
             None => lit(ScalarValue::Null),
-            Some(text) => column_expression(scope, text, &DFSchema::empty())?,
+            Some(text) => column_expression(scope, text, &none)?,
         };
-        Ok(cast(value, column.pg_type.arrow()))
+        assigned(scope, value, column, &none)
     }
 
     fn with_generated(&self, scope: &Scope, relation: &RelationDef, plan: LogicalPlan) -> Result<LogicalPlan> {
         let schema = Arc::clone(plan.schema());
         let mut values = Vec::with_capacity(schema.fields().len());
         for (position, field) in schema.fields().iter().enumerate() {
-            let generated = relation.columns.get(position).and_then(|column| column.generated.as_deref());
-            values.push(match generated {
-                Some(text) => cast(column_expression(scope, text, &schema)?, field.data_type().clone())
-                    .alias(field.name().clone()),
+            let column = relation.columns.get(position);
+            values.push(match column.and_then(|column| Some((column, column.generated.as_deref()?))) {
+                Some((column, text)) => {
+                    let value = column_expression(scope, text, &schema)?;
+                    assigned(scope, value, column, &schema)?.alias(field.name().clone())
+                }
                 None => col(datafusion::common::Column::from_name(field.name())),
             });
         }
@@ -187,24 +191,6 @@ impl Engine {
             Error::new(ErrorKind::StatementCompletionUnknown, format!("the commit ended unexpectedly: {error}"))
         })?
     }
-}
-
-/// `value` as an assignment to `column`: 42804 where no cast exists.
-pub(in crate::engine) fn assigned(value: Expr, column: &ColumnDef, schema: &DFSchema) -> Result<Expr> {
-    use datafusion::logical_expr::ExprSchemable;
-    let (from, to) = (value.get_type(schema)?, column.pg_type.arrow());
-    if from == to {
-        return Ok(value);
-    }
-    if !arrow::compute::can_cast_types(&from, &to) {
-        let given = crate::catalog::pg_type::PgType::of_arrow(&from);
-        return Err(Error::new(
-            ErrorKind::DatatypeMismatch,
-            format!("column \"{}\" is of type {} but expression is of type {given}", column.name, column.pg_type),
-        )
-        .hint("You will need to rewrite or cast the expression."));
-    }
-    Ok(cast(value, to))
 }
 
 /// The expression that a definition's text stands for, over the columns of `schema`.

@@ -5,13 +5,14 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit, 
 use datafusion::sql::sqlparser::ast::{self, MergeAction, MergeClauseKind, MergeInsertKind};
 
 use crate::catalog::pg_type::PgType;
+use crate::engine::assign::assigned;
 use crate::engine::delete::own_columns;
 use crate::engine::merge::is_matched;
 use crate::engine::merge::source::bound_expression;
 use crate::engine::plan::Planner;
 use crate::engine::target::Target;
 use crate::engine::update::{assignments, with_parameter_type};
-use crate::engine::write::{Filling, MARK_GONE, MARK_HIT, MARK_KEPT, assigned, mark};
+use crate::engine::write::{Filling, MARK_GONE, MARK_HIT, MARK_KEPT, mark};
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -135,7 +136,7 @@ impl Clauses {
             for ((filling, value), column) in fillings.iter_mut().zip(values).zip(&target.relation.columns) {
                 let new = match value {
                     None => continue,
-                    Some(Filling::Given(new)) => assigned(new.clone(), column, numbered.schema())?,
+                    Some(Filling::Given(new)) => assigned(scope, new.clone(), column, numbered.schema())?,
                     Some(Filling::Default) => engine.default_value(scope, column)?,
                 };
                 if let Filling::Given(old) = filling {
@@ -164,7 +165,7 @@ impl Clauses {
             let Action::Insert(values) = &clause.action else { continue };
             for ((filling, value), column) in fillings.iter_mut().zip(values).zip(&target.relation.columns) {
                 let concrete = |filling: &Filling| match filling {
-                    Filling::Given(value) => assigned(value.clone(), column, unmatched.schema()),
+                    Filling::Given(value) => assigned(scope, value.clone(), column, unmatched.schema()),
                     Filling::Default => engine.default_value(scope, column),
                 };
                 *filling = match &clause.predicate {

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, Value,
 };
 
-use crate::engine::functions::cast::{CAST, parse_time};
+use crate::engine::functions::cast::{CAST, parse, parse_time, print};
 use crate::engine::shim::types;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,6 +26,14 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
     match expr {
         Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, array: false, format: None, .. } => {
             rewrite_cast(expr)
+        }
+        Expr::Value(value) => {
+            if let Value::Number(written, _) = &value.value
+                && written.contains(['e', 'E'])
+            {
+                *expr = scientific(written);
+            }
+            Ok(())
         }
         Expr::TypedString(_) => rewrite_typed_string(expr),
         Expr::Interval(interval) => normalise_interval(interval),
@@ -66,12 +74,12 @@ fn take(expr: &mut Expr) -> Expr {
 }
 
 /// A literal text.
-pub(super) fn text(text: &str) -> Expr {
+pub(in crate::engine) fn text(text: &str) -> Expr {
     Expr::value(Value::SingleQuotedString(text.to_owned()))
 }
 
 /// `name(arguments)`
-pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(in crate::engine) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     let args = arguments.into_iter().map(|argument| FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))).collect();
     let list = FunctionArgumentList { duplicate_treatment: None, args, clauses: Vec::new() };
     Expr::Function(Function {
@@ -116,6 +124,14 @@ fn type_name(data_type: &DataType) -> Result<String> {
             let written = data_type.to_string().replace('"', "").to_lowercase();
             Err(Error::new(ErrorKind::UndefinedObject, format!("type \"{written}\" does not exist")))
         }
+    }
+}
+
+/// `1e3`: numeric, or double precision where it has more digits than our numeric holds.
+fn scientific(written: &str) -> Expr {
+    match parse::decimal(written) {
+        Ok((digits, scale)) if (0..38).contains(&scale) => call(CAST, vec![text(&print::decimal(digits, scale)), text("numeric")]),
+        _ => call(CAST, vec![text(written), text("float8")]),
     }
 }
 

@@ -109,12 +109,12 @@ pub fn bytea(text: &str) -> Result<Vec<u8>> {
     let Some(hex) = text.strip_prefix("\\x") else { return escaped_bytes(text) };
     let digits: Vec<u8> = hex.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     if digits.len() % 2 == 1 {
-        return Err(Error::new(ErrorKind::InvalidTextRepresentation, "invalid hexadecimal data: odd number of digits"));
+        return Err(Error::new(ErrorKind::InvalidParameterValue, "invalid hexadecimal data: odd number of digits"));
     }
     let digit = |byte: u8| {
         char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).ok_or_else(|| {
             Error::new(
-                ErrorKind::InvalidTextRepresentation,
+                ErrorKind::InvalidParameterValue,
                 format!("invalid hexadecimal digit: \"{}\"", char::from(byte)),
             )
         })
