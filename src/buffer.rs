@@ -128,11 +128,6 @@ impl Buffer {
         &self.metrics
     }
 
-    /// The catalog's store.
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
-    }
-
     /// Makes a committed table version visible. An older version than the published one changes nothing.
     pub fn publish(&self, oid: Oid, snapshot: Arc<tables::Snapshot>) {
         let _held = self.publishing.lock();

@@ -23,10 +23,10 @@ mod size;
 mod time_zone;
 
 pub use document::settings_document;
-pub use server_table::{SERVER_SETTINGS, server_setting};
+pub use server_table::SERVER_SETTINGS;
 pub use session_settings::{SessionSettings, SettingRow, join_values};
 pub use session_table::SESSION_SETTINGS;
-pub use setting::{Kind, Place, Setting, parse_bool};
+pub use setting::Setting;
 pub use settings::{Effective, Origin, Settings};
 
 /// From where a role without a password may log in.

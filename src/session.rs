@@ -45,8 +45,7 @@ mod transaction;
 pub use cancel::Canceller;
 pub use output::OutputFormat;
 pub use reply::{
-    Column, CopyFormat, CopyIn, CopyOptions, CopyOut, CopySender, Notice, OnError, Reply, Rows, RowsTag, Severity, Tag,
-    TransactionStatus,
+    Column, CopyFormat, CopyIn, CopyOptions, CopyOut, Notice, Reply, Rows, Severity, Tag, TransactionStatus,
 };
 pub use server::{Login, Server, Sessions};
 pub use statement::Prepared;

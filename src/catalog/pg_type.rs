@@ -12,7 +12,7 @@ mod names;
 mod oids;
 
 pub use names::parse_type_name;
-pub use oids::{array_oid, oid_of, type_of_oid, typlen, typmod};
+pub use oids::{oid_of, type_of_oid, typlen, typmod};
 
 /// The metadata key of an Arrow field that names its SQL type, e.g. `uuid` or `varchar(10)`.
 pub const TYPE_KEY: &str = "pg.type";

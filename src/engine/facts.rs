@@ -89,13 +89,16 @@ impl Key {
     }
 }
 
+/// Rows that are being read.
+pub(crate) type Reading = BoxFuture<'static, Result<Vec<Row>>>;
+
 /// Makes the rows of a fact table, at least those that the key asks for.
 #[derive(Clone, Copy)]
 pub(crate) enum Maker {
     /// From memory.
     Now(fn(&FactContext, &'static Shape, Option<&Key>) -> Result<Vec<Row>>),
     /// By reading, when the plan runs.
-    Later(fn(FactContext, &'static Shape, Option<Key>) -> BoxFuture<'static, Result<Vec<Row>>>),
+    Later(fn(FactContext, &'static Shape, Option<Key>) -> Reading),
 }
 
 /// A fact table: its relation, the column that keys filter on, the maker of its rows.

@@ -84,7 +84,7 @@ impl Engine {
                 let writer = AsyncArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(failed)?;
                 Sink::Parquet(Box::new(writer))
             }
-            _ => Sink::Json(file),
+            _ => Sink::Json(Box::new(file)),
         };
         let mut count = 0;
         while let Some(batch) = rows.next().await {
@@ -104,7 +104,7 @@ impl Engine {
 
 enum Sink {
     Parquet(Box<AsyncArrowWriter<BufWriter>>),
-    Json(BufWriter),
+    Json(Box<BufWriter>),
 }
 
 impl Sink {

@@ -176,7 +176,8 @@ impl Session {
         if oids.is_empty() {
             return Ok(Vec::new());
         }
-        let gone = self.server.buffer().define(|draft| draft.drop_relations(&oids, drop.cascade), closed)?;
+        let gone =
+            self.server.buffer().define(|draft| draft.drop_relations(&oids, drop.cascade), |gone| closed(gone))?;
         self.tell_cascade(scope, &gone, oids.len());
         Ok(gone)
     }
@@ -188,7 +189,11 @@ impl Session {
                 self.notice(format!("schema \"{}\" does not exist, skipping", name.name));
                 continue;
             }
-            gone.extend(self.server.buffer().define(|draft| draft.drop_schema(&name.name, drop.cascade), closed)?);
+            gone.extend(
+                self.server
+                    .buffer()
+                    .define(|draft| draft.drop_schema(&name.name, drop.cascade), |gone| closed(gone))?,
+            );
         }
         self.tell_cascade(scope, &gone, 0);
         Ok(gone)
@@ -204,7 +209,7 @@ impl Session {
     }
 }
 
-fn closed(gone: &Vec<Arc<RelationDef>>) -> TableChanges {
+fn closed(gone: &[Arc<RelationDef>]) -> TableChanges {
     TableChanges { opened: Vec::new(), closed: gone.iter().map(|relation| relation.oid).collect() }
 }
 

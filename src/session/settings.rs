@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buffer::DbVersion;
 use crate::catalog::name::Oid;
+use crate::config::join_values;
 use crate::dialect::{
     Discard, Execute, Isolation, Prepare, SetScope, SetValue, SetVariable, Setting, Statement, TransactionModes,
 };
@@ -35,9 +36,11 @@ impl Session {
                     self.notify(Severity::Warning, "25P01", "SET LOCAL can only be used in transaction blocks");
                     return Ok(tag("SET"));
                 }
-                settings.set_local(&set.name, &values.join(", "))?;
+                settings.set_local(&set.name, &join_values(&set.name, values))?;
             }
-            (SetValue::Values(values), SetScope::Session) => settings.set(&set.name, &values.join(", "))?,
+            (SetValue::Values(values), SetScope::Session) => {
+                settings.set(&set.name, &join_values(&set.name, values))?
+            }
         }
         Ok(tag("SET"))
     }

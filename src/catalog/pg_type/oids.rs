@@ -54,7 +54,7 @@ pub fn oid_of(pg_type: &PgType) -> u32 {
 }
 
 /// The oid of the array type over `element`; an array of arrays is of the same type.
-pub fn array_oid(element: &PgType) -> u32 {
+fn array_oid(element: &PgType) -> u32 {
     match element {
         PgType::Array(inner) => array_oid(inner),
         plain => row(plain).2,

@@ -111,7 +111,7 @@ impl<'a> Outputs<'a> {
         for item in &select.projection {
             match item {
                 SelectItem::Wildcard(options) if is_plain(options) => {
-                    items.extend(self.from_columns(&select.from)?.into_iter().map(Column::into_item));
+                    items.extend(self.tables_columns(&select.from)?.into_iter().map(Column::into_item));
                 }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options)
                     if is_plain(options) =>
@@ -127,7 +127,7 @@ impl<'a> Outputs<'a> {
         Some(items)
     }
 
-    fn from_columns(&self, from: &[TableWithJoins]) -> Columns {
+    fn tables_columns(&self, from: &[TableWithJoins]) -> Columns {
         let mut all = Vec::new();
         for table in from {
             all.extend(self.joined_columns(table)?);
