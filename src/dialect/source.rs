@@ -1,11 +1,14 @@
 //! A message as tokens, and the way back from a place in a token to a character of the message.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace};
 
+use crate::catalog::name::quote_identifier;
 use crate::dialect::language::Language;
+use crate::dialect::role::AlterRole;
 use crate::dialect::statement::Statement;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -35,6 +38,19 @@ pub struct Parsed {
 impl Parsed {
     pub(super) fn new(statement: Statement, text: String, offset: usize, lines: Arc<[usize]>) -> Self {
         Self { statement, text, offset, lines }
+    }
+
+    /// The text as others may see it, in logs and `system.queries`: a password is not in it.
+    pub fn shown(&self) -> Cow<'_, str> {
+        let (verb, name, options) = match &self.statement {
+            Statement::CreateRole(create) => ("CREATE", &create.name, &create.options),
+            Statement::AlterRole(AlterRole::Options(name, options)) => ("ALTER", name, options),
+            _ => return Cow::Borrowed(&self.text),
+        };
+        match options.password {
+            Some(Some(_)) => Cow::Owned(format!("{verb} ROLE {} PASSWORD '***'", quote_identifier(name))),
+            _ => Cow::Borrowed(&self.text),
+        }
     }
 
     /// Where a span of the statement's AST begins: the character of the message, counted from 1.

@@ -14,6 +14,7 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::buffer::DbVersion;
 use crate::catalog::pg_type::PgType;
@@ -71,9 +72,9 @@ impl Session {
             token: token.clone(),
             timer: self.start_timer(),
             measured: Measured::start(self.server.metrics(), self.server.clock()),
-            noted: self.server.statements().start(self.pid, &self.login, &prepared.parsed.text),
+            noted: self.server.statements().start(self.pid, &self.login, &prepared.parsed.shown()),
         };
-        let outcome = execute::run(self, prepared, parameters, &token).await;
+        let outcome = execute::run(self, prepared, parameters, &token).instrument(running.noted.span()).await;
         match outcome {
             Ok(reply) => Ok(running.around(reply)),
             Err(error) => {
@@ -133,7 +134,7 @@ struct Running {
 
 impl Running {
     /// The reply, with the statement counted as running until its last row was read.
-    fn around(self, reply: Reply) -> Reply {
+    fn around(mut self, reply: Reply) -> Reply {
         match reply {
             Reply::Rows(mut rows) => {
                 rows.stream = Box::pin(Guarded { inner: rows.stream, running: Some(self) });
@@ -146,14 +147,21 @@ impl Running {
             Reply::CopyIn(mut copy) => {
                 let done = std::mem::replace(&mut copy.done, Box::pin(futures::future::pending()));
                 copy.done = Box::pin(async move {
-                    let tag = done.await.map_err(|error| self.canceller.explain(error));
-                    drop(self);
-                    tag
+                    let span = self.noted.span();
+                    done.instrument(span).await.map_err(|error| self.ended_by(error))
                 });
                 Reply::CopyIn(copy)
             }
             ended @ (Reply::Done(_) | Reply::Empty) => ended,
         }
+    }
+
+    /// Notes why the statement failed, as its client is told.
+    fn ended_by(&mut self, error: Error) -> Error {
+        let error = self.canceller.explain(error);
+        self.measured.failed(&error);
+        self.noted.failed(&error);
+        error
     }
 }
 
@@ -184,12 +192,10 @@ impl Stream for Guarded {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                let mut error = Error::from(error);
-                if let Some(mut running) = self.running.take() {
-                    error = running.canceller.explain(error);
-                    running.measured.failed(&error);
-                    running.noted.failed(&error);
-                }
+                let error = match self.running.take() {
+                    Some(mut running) => running.ended_by(error.into()),
+                    None => error.into(),
+                };
                 Poll::Ready(Some(Err(error.into())))
             }
             Poll::Ready(Some(Ok(batch))) => {

@@ -59,7 +59,7 @@ impl StatementLog {
             rows: 0,
             error: None,
         });
-        Noted { log: self.clone(), id, started_at, rows: 0, error: None }
+        Noted { log: self.clone(), id, pid, started_at, rows: 0, error: None }
     }
 
     /// All that is noted, oldest first.
@@ -83,12 +83,18 @@ fn elapsed_ms(from: DateTime<Utc>, to: DateTime<Utc>) -> i64 {
 pub(crate) struct Noted {
     log: StatementLog,
     id: i64,
+    pid: i32,
     started_at: DateTime<Utc>,
     rows: u64,
     error: Option<String>,
 }
 
 impl Noted {
+    /// What is logged while the statement runs carries its number.
+    pub(crate) fn span(&self) -> tracing::Span {
+        tracing::info_span!("statement", query_id = self.id, pid = self.pid)
+    }
+
     /// Counts rows that were sent.
     pub(crate) fn rows(&mut self, rows: usize) {
         self.rows += rows as u64;
@@ -103,6 +109,11 @@ impl Noted {
 impl Drop for Noted {
     fn drop(&mut self) {
         let duration_ms = elapsed_ms(self.started_at, self.log.clock.now());
+        let (query_id, pid, rows) = (self.id, self.pid, self.rows);
+        match &self.error {
+            Some(error) => tracing::info!(query_id, pid, duration_ms, rows, error, "statement failed"),
+            None => tracing::debug!(query_id, pid, duration_ms, rows, "statement done"),
+        }
         let mut notes = self.log.noted.lock();
         if let Some(statement) = notes.statements.iter_mut().rev().find(|statement| statement.id == self.id) {
             statement.state = if self.error.is_some() { "failed" } else { "done" };
