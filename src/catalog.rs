@@ -17,6 +17,7 @@ pub mod constraint_name;
 pub mod definition;
 mod dependency;
 mod draft;
+mod lock;
 pub mod name;
 pub mod pg_type;
 mod snapshot;
@@ -29,6 +30,7 @@ mod tests;
 pub use check::Problem;
 pub use dependency::describe;
 pub use draft::Draft;
+pub use lock::FolderLock;
 pub use snapshot::{Found, Snapshot};
 
 use store::Store;

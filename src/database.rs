@@ -3,19 +3,18 @@
 //! One process owns a database folder at a time (`<folder>/lock`). Closing waits for running statements, up to a
 //! deadline, then cancels them. Invariant: what a statement acknowledged is durable before the answer leaves.
 
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use crate::buffer::Buffer;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, FolderLock};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::session::{Login, Server, Session, Sessions};
 use crate::tables::Stores;
 
@@ -45,8 +44,6 @@ pub use check::Report;
 pub struct Database {
     server: Arc<Server>,
     config: Config,
-    /// Held as long as the database is open: a second process is refused.
-    _lock: File,
 }
 
 impl Database {
@@ -59,14 +56,14 @@ impl Database {
     pub async fn open_with(config: Config, clock: Clock) -> Result<Arc<Self>> {
         let folder = config.folder.clone();
         make_private_folder(&folder)?;
-        let lock = lock_folder(&folder)?;
+        let lock = FolderLock::take(&folder)?;
         let catalog = Catalog::open(&folder.join("catalog.sqlite"))?;
         let stores = Arc::new(Stores::new(config.store_options.clone())?);
         let buffer = Arc::new(Buffer::open(catalog, Arc::clone(&stores), clock).await);
         let engine = Engine::new(engine_config(&config, &folder), Arc::clone(&buffer))?;
         let tables_url = tables_url(&config, &folder)?;
-        let server = Arc::new(Server::new(engine, buffer, config.clone(), tables_url));
-        Ok(Arc::new(Self { server, config, _lock: lock }))
+        let server = Arc::new(Server::new(engine, buffer, config.clone(), tables_url, lock));
+        Ok(Arc::new(Self { server, config }))
     }
 
     /// A session of the first role, for programs that embed the database.
@@ -118,17 +115,16 @@ impl Database {
         &self.server
     }
 
-    /// Waits for running statements until `shutdown_deadline_ms`, then cancels them.
+    /// Starts no more statements, waits for running ones until `shutdown_deadline_ms`, then cancels them. The folder may
+    /// then be opened again.
     pub async fn close(&self) -> Result<()> {
-        let deadline = Duration::from_millis(self.config.shutdown_deadline_ms);
-        self.server.sessions().drain(self.server.clock(), deadline).await;
-        Ok(())
+        self.server.close(Duration::from_millis(self.config.shutdown_deadline_ms)).await
     }
 
     /// Looks at every part of a database folder that no server has open.
     pub async fn check(config: Config) -> Result<Report> {
         let folder = config.folder.clone();
-        let _lock = lock_folder(&folder)?;
+        let _lock = FolderLock::take(&folder)?;
         check::run(&config, &folder).await
     }
 }
@@ -166,20 +162,6 @@ fn make_private_folder(folder: &Path) -> Result<()> {
         .mode(0o700)
         .create(folder)
         .map_err(|error| Error::from(error).within(format!("the folder {} cannot be made", folder.display())))
-}
-
-fn lock_folder(folder: &Path) -> Result<File> {
-    let path: PathBuf = folder.join("lock");
-    let file = File::options().create(true).write(true).truncate(false).open(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(Error::new(ErrorKind::ObjectInUse, format!("the database folder {} is in use", folder.display()))
-                .detail(format!("Another process holds the lock {}.", path.display()))
-                .hint("Stop the other server, or give another folder with --data."))
-        }
-        Err(TryLockError::Error(error)) => Err(error.into()),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use url::Url;
 
 use crate::buffer::Buffer;
+use crate::catalog::FolderLock;
 use crate::clock::Clock;
 use crate::config::{Config, SessionSettings};
 use crate::engine::Engine;
@@ -19,6 +20,8 @@ use crate::session::statements::StatementLog;
 
 /// How often a closing server looks whether statements still run.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
+/// The least time that a cancelled statement has to end.
+const CANCEL_WAIT: Duration = Duration::from_secs(5);
 
 /// Who a session is for, after the wire has made sure of it.
 #[derive(Clone, Debug)]
@@ -49,14 +52,16 @@ pub struct Server {
     sessions: Sessions,
     statements: StatementLog,
     started_at: DateTime<Utc>,
+    /// Here, because sessions may outlive the database that opened them.
+    lock: FolderLock,
 }
 
 impl Server {
-    pub(crate) fn new(engine: Engine, buffer: Arc<Buffer>, config: Config, tables_url: Url) -> Self {
+    pub(crate) fn new(engine: Engine, buffer: Arc<Buffer>, config: Config, tables_url: Url, lock: FolderLock) -> Self {
         let started_at = buffer.clock().now();
         let sessions = Sessions { sessions_max: config.connections_max, ..Sessions::default() };
         let statements = StatementLog::new(buffer.clock().clone());
-        Self { engine: Arc::new(engine), buffer, config, tables_url, sessions, statements, started_at }
+        Self { engine: Arc::new(engine), buffer, config, tables_url, sessions, statements, started_at, lock }
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -91,6 +96,17 @@ impl Server {
         &self.statements
     }
 
+    /// Refuses new statements, waits for the running ones until the deadline, cancels the rest, and gives the folder free.
+    pub(crate) async fn close(&self, deadline: Duration) -> Result<()> {
+        self.sessions.closing.store(true, Ordering::SeqCst);
+        if !self.sessions.drain(self.clock(), deadline).await {
+            return Err(Error::new(ErrorKind::ObjectInUse, "a statement does not end although it was cancelled")
+                .detail("The lock of the database folder is held until this process ends."));
+        }
+        self.lock.release();
+        Ok(())
+    }
+
     pub(crate) fn started_at(&self) -> DateTime<Utc> {
         self.started_at
     }
@@ -122,6 +138,7 @@ pub struct Sessions {
     open: Mutex<BTreeMap<i32, Connected>>,
     next: AtomicI32,
     sessions_max: usize,
+    closing: AtomicBool,
 }
 
 #[derive(Clone)]
@@ -174,23 +191,35 @@ impl Sessions {
         self.open.lock().iter().map(|(pid, session)| (*pid, session.login.clone())).collect()
     }
 
-    /// Waits until no statement runs; those that still run at the deadline are cancelled.
-    pub(crate) async fn drain(&self, clock: &Clock, deadline: Duration) {
-        let until = clock.now() + deadline;
-        while self.any_running() && clock.now() < until {
-            clock.sleep(DRAIN_POLL).await;
+    /// Waits until no statement runs; those that still run at the deadline are cancelled. False when some do not end.
+    async fn drain(&self, clock: &Clock, deadline: Duration) -> bool {
+        if self.ended_by(clock, clock.now() + deadline).await {
+            return true;
         }
         let cancellers: Vec<Canceller> = self.open.lock().values().map(|session| session.canceller.clone()).collect();
         for canceller in cancellers {
             canceller.cancel_for(CancelReason::Shutdown);
         }
-        let until = clock.now() + deadline;
-        while self.any_running() && clock.now() < until {
-            clock.sleep(DRAIN_POLL).await;
-        }
+        self.ended_by(clock, clock.now() + deadline.max(CANCEL_WAIT)).await
     }
 
-    fn any_running(&self) -> bool {
-        self.open.lock().values().any(|session| session.canceller.is_running())
+    /// Waits until no statement runs; false when one still does at that time.
+    async fn ended_by(&self, clock: &Clock, until: DateTime<Utc>) -> bool {
+        let any_running = || self.open.lock().values().any(|session| session.canceller.is_running());
+        while any_running() {
+            if clock.now() >= until {
+                return false;
+            }
+            clock.sleep(DRAIN_POLL).await;
+        }
+        true
+    }
+
+    /// Once the server closes, no statement starts.
+    pub(crate) fn refuse_when_closing(&self) -> Result<()> {
+        match self.closing.load(Ordering::SeqCst) {
+            true => Err(Error::new(ErrorKind::AdminShutdown, "the server is stopping: no statement starts any more")),
+            false => Ok(()),
+        }
     }
 }

@@ -67,6 +67,11 @@ impl Session {
             )));
         }
         let token = self.canceller.begin();
+        // After `begin`: a closing server sees the statement, or the statement sees that it closes.
+        if let Err(error) = self.server.sessions().refuse_when_closing() {
+            self.canceller.end();
+            return Err(self.failed_and_counted(error));
+        }
         let mut running = Running {
             canceller: self.canceller.clone(),
             token: token.clone(),

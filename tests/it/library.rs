@@ -50,7 +50,7 @@ async fn a_table_lives_through_changes_and_a_restart() {
     assert_eq!(values(&session, "SELECT v FROM t VERSION AS OF 1 ORDER BY id").await, "a,b,x");
     assert_eq!(values(&session, "INSERT INTO t VALUES (10, 'ten') RETURNING v").await, "ten");
     database.close().await.unwrap();
-    drop((session, database));
+    assert!(run(&session, "INSERT INTO t VALUES (11, 'late')").await.starts_with("[57P01]"));
 
     let database = Database::open(Config::in_folder(folder.path())).await.unwrap();
     let session = database.session().unwrap();
