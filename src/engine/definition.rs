@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::definition::{ColumnDef, ConstraintKind, RelationDef};
 use crate::dialect;
+use crate::engine::functions::cast::{CAST, depends_on_session};
 use crate::engine::insert::source_column;
 use crate::engine::run::bound;
 use crate::engine::target::Target;
@@ -43,7 +44,7 @@ impl Engine {
             if let Some(text) = &column.generated {
                 let value = column_expression(scope, text, &plain)?;
                 refuse_subquery(&value, "a column generation expression")?;
-                refuse_changing(&value)?;
+                refuse_changing(&value, &plain)?;
                 fits(&value, &plain, column, "generation expression")?;
             }
         }
@@ -180,12 +181,14 @@ fn refuse_subquery(value: &Expr, place: &str) -> Result<()> {
 }
 
 /// A generated column must have the same value whenever it is computed.
-fn refuse_changing(value: &Expr) -> Result<()> {
-    let changes = value.exists(|part| {
-        Ok(matches!(part, Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable))
+fn refuse_changing(value: &Expr, schema: &DFSchema) -> Result<()> {
+    let changes = value.exists(|part| match part {
+        Expr::ScalarFunction(call) if call.func.name() == CAST => depends_on_session(&call.args, schema),
+        Expr::ScalarFunction(call) => Ok(call.func.signature().volatility != Volatility::Immutable),
+        _ => Ok(false),
     })?;
     if changes {
-        return Err(Error::new(ErrorKind::InvalidTableDefinition, "generation expression is not immutable"));
+        return Err(Error::new(ErrorKind::InvalidObjectDefinition, "generation expression is not immutable"));
     }
     Ok(())
 }

@@ -59,7 +59,7 @@ impl StatementLog {
             rows: 0,
             error: None,
         });
-        Noted { log: self.clone(), id, pid, started_at, rows: 0, error: None }
+        Noted { log: self.clone(), id, pid, wire: login.wire, started_at, rows: 0, error: None }
     }
 
     /// All that is noted, oldest first.
@@ -84,6 +84,7 @@ pub(crate) struct Noted {
     log: StatementLog,
     id: i64,
     pid: i32,
+    wire: &'static str,
     started_at: DateTime<Utc>,
     rows: u64,
     error: Option<String>,
@@ -93,6 +94,17 @@ impl Noted {
     /// What is logged while the statement runs carries its number.
     pub(crate) fn span(&self) -> tracing::Span {
         tracing::info_span!("statement", query_id = self.id, pid = self.pid)
+    }
+
+    /// A program that embeds the database has the error itself; clients of a server are somewhere else.
+    fn log_end(&self, duration_ms: i64) {
+        let Self { id: query_id, pid, wire, rows, error, .. } = self;
+        match error {
+            Some(error) if *wire != "embedded" => {
+                tracing::info!(query_id, pid, wire, duration_ms, rows, error, "statement failed");
+            }
+            _ => tracing::debug!(query_id, pid, wire, duration_ms, rows, error, "statement ended"),
+        }
     }
 
     /// Counts rows that were sent.
@@ -109,11 +121,7 @@ impl Noted {
 impl Drop for Noted {
     fn drop(&mut self) {
         let duration_ms = elapsed_ms(self.started_at, self.log.clock.now());
-        let (query_id, pid, rows) = (self.id, self.pid, self.rows);
-        match &self.error {
-            Some(error) => tracing::info!(query_id, pid, duration_ms, rows, error, "statement failed"),
-            None => tracing::debug!(query_id, pid, duration_ms, rows, "statement done"),
-        }
+        self.log_end(duration_ms);
         let mut notes = self.log.noted.lock();
         if let Some(statement) = notes.statements.iter_mut().rev().find(|statement| statement.id == self.id) {
             statement.state = if self.error.is_some() { "failed" } else { "done" };

@@ -1,12 +1,12 @@
 //! Every program in `sql/` runs in the embedded shell, and prints what the comment at its end says.
 //!
-//! The comment is `/* prints ... */`; HEADWATER_BLESS=1 writes it. `demo.sql` is checked by the demo's own numbers.
+//! So does the SQL of the documents, each in a database of its own. The comment is `/* prints ... */`; HEADWATER_BLESS=1 writes it. `demo.sql` is checked by the demo's own numbers.
 
 use std::process::Command;
 
 use crate::program::text_of;
 use crate::server::headwater;
-use crate::tidy::files;
+use crate::tidy::{files, root};
 
 const MARK: &str = "/* prints\n";
 
@@ -43,4 +43,26 @@ fn the_demo_is_deterministic_and_large() {
     let printed = text_of(shell(&folder).arg("-f").arg(&file).args(["-c", count]));
     // The same numbers as PostgreSQL 15 gives; the demo itself is 25 times as large.
     assert_eq!(printed, "customers,orders,items,returned,sold,product\n2000,16000,32000,641,80000,1000\n");
+}
+
+#[test]
+fn the_sql_of_the_documents_runs() {
+    let readme = (root().join("README.md"), include_str!("../../README.md").to_owned());
+    let documents: Vec<_> = files("docs", "md").into_iter().chain([readme]).collect();
+    let mut blocks_run = 0;
+    for (path, text) in documents {
+        let blocks: Vec<&str> = text.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        if blocks.is_empty() {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let allowed = folder.path().join("files");
+        std::fs::create_dir(&allowed).unwrap();
+        let program = folder.path().join("document.sql");
+        std::fs::write(&program, blocks.join("\n").replace("/srv/files", &allowed.display().to_string())).unwrap();
+        let done = shell(&folder).arg("--file-locations").arg(&allowed).arg("-f").arg(&program).output().unwrap();
+        assert!(done.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&done.stderr));
+        blocks_run += blocks.len();
+    }
+    assert!(blocks_run > 5, "only {blocks_run} blocks");
 }

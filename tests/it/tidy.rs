@@ -196,7 +196,7 @@ fn shown(path: &Path) -> String {
     path.strip_prefix(root()).unwrap_or(path).display().to_string()
 }
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     env!("CARGO_MANIFEST_DIR").into()
 }
 

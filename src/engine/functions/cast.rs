@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{DataFusionError, Result as DataFusionResult, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, Result as DataFusionResult, ScalarValue};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
     Cast, ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
@@ -128,6 +128,25 @@ fn is_plain(source: &Field, target: &Field, session: &FunctionContext) -> bool {
         (D::List(one), D::List(two)) => is_plain(one, two, session),
         _ => false,
     }
+}
+
+/// True for `pg_cast(value, 'type')` whose result hangs on the session's settings, such as its time zone.
+pub fn depends_on_session(arguments: &[Expr], schema: &DFSchema) -> DataFusionResult<bool> {
+    let [operand, Expr::Literal(name, _)] = arguments else { return Ok(true) };
+    let (from, to) = (PgType::of(operand.to_field(schema)?.1.as_ref()), CastFunction::target(Some(name))?);
+    let is_moment = |pg_type: &PgType| matches!(pg_type, PgType::Timestamptz | PgType::Reg(_) | PgType::Array(_));
+    let is_time =
+        |pg_type: &PgType| matches!(pg_type, PgType::Date | PgType::Time | PgType::Timestamp | PgType::Interval);
+    let is_text = |pg_type: &PgType| is_string_kind(pg_type) || matches!(pg_type, PgType::Text | PgType::Char(_));
+    // A date that is written out is always the same; 'today' is not.
+    let is_written =
+        matches!(operand, Expr::Literal(value, _) if value.try_as_str().flatten().is_some_and(starts_with_digit));
+    let reads_time = is_text(&from) && is_time(&to) && !is_written;
+    Ok(from != to && (is_moment(&from) || is_moment(&to) || is_time(&from) && is_text(&to) || reads_time))
+}
+
+fn starts_with_digit(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit())
 }
 
 fn is_string_kind(pg_type: &PgType) -> bool {

@@ -42,7 +42,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::immutable("justify_interval", &[Overload::new(&[K::Interval], K::Interval, justify_interval)]),
     Function::immutable("isfinite", &[Overload::new(&[K::Any], K::Bool, |_| Ok(Value::Bool(true)))]),
-    Function::stable(
+    Function::immutable(
         "timezone",
         &[
             Overload::new(&[K::Text, K::Timestamptz], K::Timestamp, to_zone),

@@ -130,7 +130,9 @@ fn type_name(data_type: &DataType) -> Result<String> {
 /// `1e3`: numeric, or double precision where it has more digits than our numeric holds.
 fn scientific(written: &str) -> Expr {
     match parse::decimal(written) {
-        Ok((digits, scale)) if (0..38).contains(&scale) => call(CAST, vec![text(&print::decimal(digits, scale)), text("numeric")]),
+        Ok((digits, scale)) if (0..38).contains(&scale) => {
+            call(CAST, vec![text(&print::decimal(digits, scale)), text("numeric")])
+        }
         _ => call(CAST, vec![text(written), text("float8")]),
     }
 }

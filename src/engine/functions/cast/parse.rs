@@ -113,10 +113,7 @@ pub fn bytea(text: &str) -> Result<Vec<u8>> {
     }
     let digit = |byte: u8| {
         char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).ok_or_else(|| {
-            Error::new(
-                ErrorKind::InvalidParameterValue,
-                format!("invalid hexadecimal digit: \"{}\"", char::from(byte)),
-            )
+            Error::new(ErrorKind::InvalidParameterValue, format!("invalid hexadecimal digit: \"{}\"", char::from(byte)))
         })
     };
     digits.chunks_exact(2).map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
