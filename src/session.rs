@@ -73,7 +73,7 @@ impl Session {
     pub(crate) fn open(server: &Arc<Server>, login: Login) -> Result<Self> {
         let canceller = Canceller::default();
         let settings = server.initial_settings(&login)?;
-        let registered = server.sessions().register(&login, &canceller);
+        let registered = server.sessions().register(&login, &canceller, server.clock().now());
         let outcome = if registered.is_ok() { Counter::Connections } else { Counter::ConnectionsRefused };
         server.metrics().count(outcome);
         let pid = registered?;

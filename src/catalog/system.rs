@@ -48,6 +48,8 @@ const FILES: &[(Oid, &str, &str)] = files![
     13483 "catalog/information_schema/views.sql",
     12043 "catalog/pg_catalog/pg_indexes.sql",
     12104 "catalog/pg_catalog/pg_settings.sql",
+    12222 "catalog/pg_catalog/pg_stat_activity.sql",
+    12249 "catalog/pg_catalog/pg_stat_ssl.sql",
     12033 "catalog/pg_catalog/pg_tables.sql",
     12028 "catalog/pg_catalog/pg_views.sql",
     14004 "catalog/system/clustering.sql",

@@ -24,10 +24,7 @@ impl ServerFacts for SessionFacts {
     }
 
     fn sessions(&self) -> Vec<SessionFact> {
-        let sessions = self.server.sessions().list().into_iter();
-        sessions
-            .map(|(pid, login)| SessionFact { pid, user: login.user, wire: login.wire, address: login.address })
-            .collect()
+        self.server.sessions().list()
     }
 
     fn statements(&self) -> Vec<StatementFact> {

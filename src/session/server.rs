@@ -14,6 +14,7 @@ use crate::catalog::FolderLock;
 use crate::clock::Clock;
 use crate::config::{Config, SessionSettings};
 use crate::engine::Engine;
+use crate::engine::facts::sources::SessionFact;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::cancel::{CancelReason, Canceller};
 use crate::session::statements::StatementLog;
@@ -32,6 +33,8 @@ pub struct Login {
     pub wire: &'static str,
     /// The client's address, when it came over the network.
     pub address: Option<String>,
+    /// Whether TLS protects it.
+    pub encrypted: bool,
     /// Settings that the client asked for at its start.
     pub settings: BTreeMap<String, String>,
 }
@@ -39,7 +42,13 @@ pub struct Login {
 impl Login {
     /// A program that embeds the database is the first role.
     pub fn embedded() -> Self {
-        Self { user: "headwater".to_owned(), wire: "embedded", address: None, settings: BTreeMap::new() }
+        Self {
+            user: "headwater".to_owned(),
+            wire: "embedded",
+            address: None,
+            encrypted: false,
+            settings: BTreeMap::new(),
+        }
     }
 }
 
@@ -145,10 +154,11 @@ pub struct Sessions {
 struct Connected {
     login: Login,
     canceller: Canceller,
+    started_at: DateTime<Utc>,
 }
 
 impl Sessions {
-    pub(crate) fn register(&self, login: &Login, canceller: &Canceller) -> Result<i32> {
+    pub(crate) fn register(&self, login: &Login, canceller: &Canceller, started_at: DateTime<Utc>) -> Result<i32> {
         let mut open = self.open.lock();
         if open.len() >= self.sessions_max {
             return Err(Error::new(ErrorKind::TooManyConnections, "sorry, too many clients already")
@@ -159,7 +169,7 @@ impl Sessions {
             .map(|number| number.max(1))
             .find(|number| !open.contains_key(number))
             .expect("the iterator does not end");
-        open.insert(pid, Connected { login: login.clone(), canceller: canceller.clone() });
+        open.insert(pid, Connected { login: login.clone(), canceller: canceller.clone(), started_at });
         Ok(pid)
     }
 
@@ -186,9 +196,19 @@ impl Sessions {
         found.is_some()
     }
 
-    /// Number, user, wire and address of each session.
-    pub fn list(&self) -> Vec<(i32, Login)> {
-        self.open.lock().iter().map(|(pid, session)| (*pid, session.login.clone())).collect()
+    /// Who is connected.
+    pub(crate) fn list(&self) -> Vec<SessionFact> {
+        let open = self.open.lock();
+        let facts = open.iter().map(|(pid, Connected { login, started_at, .. })| SessionFact {
+            pid: *pid,
+            user: login.user.clone(),
+            wire: login.wire,
+            address: login.address.clone(),
+            encrypted: login.encrypted,
+            application_name: login.settings.get("application_name").cloned(),
+            started_at: *started_at,
+        });
+        facts.collect()
     }
 
     /// Waits until no statement runs; those that still run at the deadline are cancelled. False when some do not end.

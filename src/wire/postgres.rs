@@ -151,6 +151,7 @@ impl Postgres {
             user,
             wire: "postgres",
             address: Some(peer.ip().to_string()),
+            encrypted: opening.encrypted,
             settings,
         })?;
         let key = self.keys.issue(session.pid(), request.minor);

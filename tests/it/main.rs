@@ -8,6 +8,7 @@ mod server;
 
 // Properties of the source itself: floors, fences, sizes, banned words.
 mod tidy;
+mod tls;
 
 // Features, one file each under tests/slt: start here when you add a statement or a function.
 mod script;

@@ -20,6 +20,9 @@ fn sessions(context: &FactContext, shape: &'static Shape, _: Option<&Key>) -> Re
             .set("user_name", session.user)
             .set("wire", session.wire)
             .set("address", session.address)
+            .set("encrypted", session.encrypted)
+            .set("application_name", session.application_name)
+            .set("started_at", Value::Timestamp(session.started_at.timestamp_micros()))
     });
     Ok(rows.collect())
 }

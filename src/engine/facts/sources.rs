@@ -27,6 +27,12 @@ pub struct SessionFact {
     pub wire: &'static str,
     /// The client's address.
     pub address: Option<String>,
+    /// Whether TLS protects it.
+    pub encrypted: bool,
+    /// What the client called itself when it logged in.
+    pub application_name: Option<String>,
+    /// When it logged in.
+    pub started_at: DateTime<Utc>,
 }
 
 /// A statement that runs or has run.

@@ -219,7 +219,15 @@ impl ServerFacts for Alone {
     }
 
     fn sessions(&self) -> Vec<SessionFact> {
-        vec![SessionFact { pid: 7, user: "headwater".to_owned(), wire: "embedded", address: None }]
+        vec![SessionFact {
+            pid: 7,
+            user: "headwater".to_owned(),
+            wire: "embedded",
+            address: None,
+            encrypted: false,
+            application_name: None,
+            started_at: chrono::DateTime::UNIX_EPOCH,
+        }]
     }
 
     fn statements(&self) -> Vec<StatementFact> {
