@@ -224,6 +224,7 @@ impl StrictLog {
     /// True when `bytes` became the commit of `version`, false when another commit did.
     async fn put_if_absent(&self, version: i64, bytes: Bytes) -> Result<bool> {
         let path = self.place.commit_path(version);
+        let on_disk = self.place.location.scheme() == "file";
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -237,8 +238,12 @@ impl StrictLog {
             };
             // The answer may be wrong: a request that timed out, or was retried below us, may have landed.
             match self.place.store.get(&path).await {
+                // No answer is lost on the way to a disk: the commit is there, but its fsync failed.
+                Ok(_) if on_disk && !matches!(error, StoreError::AlreadyExists { .. }) => {
+                    return Err(unknown_outcome(version, &self.place, &error));
+                }
                 Ok(found) => return Ok(found.bytes().await? == bytes),
-                Err(StoreError::NotFound { .. }) if self.place.location.scheme() == "file" => return Err(error.into()),
+                Err(StoreError::NotFound { .. }) if on_disk => return Err(error.into()),
                 Err(_) if attempt >= PUT_ATTEMPTS_MAX => return Err(unknown_outcome(version, &self.place, &error)),
                 Err(_) => self.clock.sleep(Duration::from_millis(50 << attempt)).await,
             }

@@ -127,11 +127,14 @@ impl fmt::Display for Faulty {
 }
 
 async fn faulty_table() -> (Arc<Stores>, Arc<Faulty>, Arc<Table>) {
+    faulty_table_at(&Url::parse("memory://faulty/t").unwrap()).await
+}
+
+async fn faulty_table_at(url: &Url) -> (Arc<Stores>, Arc<Faulty>, Arc<Table>) {
     let stores = Arc::new(Stores::new(Default::default()).unwrap());
-    let url = Url::parse("memory://faulty/t").unwrap();
-    let faulty = Arc::new(Faulty { inner: stores.get(&url).unwrap(), faults: Mutex::default() });
-    stores.put(&url, faulty.clone());
-    let table = Table::create(&stores, &Clock::Real, &url, &two_longs()).await.unwrap();
+    let faulty = Arc::new(Faulty { inner: stores.get(url).unwrap(), faults: Mutex::default() });
+    stores.put(url, faulty.clone());
+    let table = Table::create(&stores, &Clock::Real, url, &two_longs()).await.unwrap();
     append(&table, 0..10).await;
     (stores, faulty, table)
 }
@@ -165,6 +168,17 @@ async fn an_outcome_that_cannot_be_found_out_is_an_error_of_its_own() {
     faulty.faults.lock().clear();
     writer.commit(Change::append(files)).await.unwrap();
     assert_eq!(table.snapshot().files().rows(), Some(20));
+}
+
+#[tokio::test]
+async fn on_a_disk_a_commit_whose_fsync_failed_is_not_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = Url::from_directory_path(folder.path().join("t")).unwrap();
+    let (_, faulty, table) = faulty_table_at(&url).await;
+    let mut writer = table.lock().await.unwrap();
+    let files = writer.write(stream(vec![longs(10..20)]), &WriteOptions::default()).await.unwrap();
+    *faulty.faults.lock() = vec![Fault::AnswerLost];
+    assert_eq!(writer.commit(Change::append(files)).await.unwrap_err().sqlstate(), "40003");
 }
 
 #[tokio::test]
