@@ -22,6 +22,9 @@ mod check;
 
 pub use check::Report;
 
+/// Where statements spill, in the database folder, when the settings name no other place.
+const SPILL: &str = "spill";
+
 /// An open database: a folder or a bucket, and everything that runs over it.
 ///
 /// ```
@@ -60,6 +63,7 @@ impl Database {
         let catalog = Catalog::open(&folder.join("catalog.sqlite"))?;
         let stores = Arc::new(Stores::new(config.store_options.clone())?);
         let buffer = Arc::new(Buffer::open(catalog, Arc::clone(&stores), clock).await);
+        clear_spill(&folder.join(SPILL))?;
         let engine = Engine::new(engine_config(&config, &folder), Arc::clone(&buffer))?;
         let tables_url = tables_url(&config, &folder)?;
         let server = Arc::new(Server::new(engine, buffer, config.clone(), tables_url, lock));
@@ -132,7 +136,7 @@ impl Database {
 fn engine_config(config: &Config, folder: &Path) -> EngineConfig {
     EngineConfig {
         memory_bytes_max: config.memory_bytes_max,
-        spill_folder: config.spill_folder.clone().unwrap_or_else(|| folder.join("spill")),
+        spill_folder: config.spill_folder.clone().unwrap_or_else(|| folder.join(SPILL)),
         spill_bytes_max: config.spill_bytes_max,
         target_partitions: config.target_partitions,
         target_file_bytes: config.target_file_bytes,
@@ -151,6 +155,16 @@ fn tables_url(config: &Config, folder: &Path) -> Result<Url> {
             Url::from_directory_path(&absolute)
                 .map_err(|()| Error::internal(format!("{} is no path", absolute.display())))
         }
+    }
+}
+
+/// Removes what statements of a process that was killed have spilled. Only our own folder: another may be shared.
+fn clear_spill(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::from(error).within(format!("the spill folder {} cannot be cleared", folder.display())))
+        }
+        _ => Ok(()),
     }
 }
 

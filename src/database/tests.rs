@@ -51,3 +51,13 @@ async fn a_series_of_bigint_counts_beyond_integer() {
     let Reply::Rows(rows) = session.sql(near).await.unwrap() else { unreachable!("a SELECT gives rows") };
     assert_eq!(rows.collect().await.err().map(|error| error.sqlstate()), Some("22003"));
 }
+
+#[tokio::test]
+async fn what_a_killed_process_spilled_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = folder.path().join("spill/datafusion-old");
+    std::fs::create_dir_all(&left).unwrap();
+    std::fs::write(left.join("rows"), "x").unwrap();
+    let _database = Database::open(Config::in_folder(folder.path())).await.unwrap();
+    assert!(!left.exists());
+}
