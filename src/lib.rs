@@ -19,11 +19,15 @@ mod config;
 mod error;
 mod metrics;
 
+/// The Arrow that batches are made of.
+pub use arrow;
 pub use config::{
     Config, Effective, Origin, SERVER_SETTINGS, SESSION_SETTINGS, Setting as ServerSetting, Settings, Trust,
     settings_document,
 };
 pub use database::{Database, Report};
+/// A value of a parameter.
+pub use datafusion::scalar::ScalarValue;
 pub use error::{Error, ErrorKind, Result};
 pub use session::{Login, OutputFormat, Prepared, Reply, Rows, Session, Tag};
 pub use wire::Server;

@@ -27,7 +27,7 @@ use crate::engine::write::checks::RowChecks;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tables;
-use crate::tables::{Change, FileEntry, TableWriter, WriteOptions};
+use crate::tables::{Change, FileEntry, SORTED_TAG, TableWriter, WriteOptions};
 
 mod checks;
 
@@ -118,7 +118,7 @@ impl Engine {
         let plan = clustered(relation, plan)?;
         let stream = self.run_plan(scope, &plan, cancel).await?;
         let checked = self.checked(scope, relation, stream)?;
-        self.store_checked(writer, checked).await
+        self.store_checked(relation, writer, checked).await
     }
 
     /// As [`Engine::store`], for rows that carry a [`mark`] behind the table's columns: rows marked as gone are not
@@ -139,17 +139,25 @@ impl Engine {
         let schema = target.relation.arrow_schema();
         let (stored, watched) = (Arc::clone(&schema), Arc::clone(&seen));
         let rows = checked.map(move |batch| Ok(watched.lock().unmark(&batch?, &stored)?));
-        let files = self.store_checked(writer, Box::pin(RecordBatchStreamAdapter::new(schema, rows))).await?;
+        let files =
+            self.store_checked(&target.relation, writer, Box::pin(RecordBatchStreamAdapter::new(schema, rows))).await?;
         let seen = std::mem::take(&mut *seen.lock());
         Ok(Marked { files, hits: seen.hits, rows_seen: seen.rows })
     }
 
-    pub(in crate::engine) async fn store_checked(
+    /// The rows are [`clustered`], and the files say so: a scan need not sort them again.
+    async fn store_checked(
         &self,
+        relation: &RelationDef,
         writer: &TableWriter,
         stream: SendableRecordBatchStream,
     ) -> Result<Vec<FileEntry>> {
-        writer.write(stream, &self.write_options()).await
+        let mut options = self.write_options();
+        if let Some(table) = relation.table().filter(|table| !table.clustered_by.is_empty()) {
+            let columns = serde_json::Value::from(table.clustered_by.clone()).to_string();
+            options.tags.insert(SORTED_TAG.to_owned(), columns);
+        }
+        writer.write(stream, &options).await
     }
 
     pub(in crate::engine) fn write_options(&self) -> WriteOptions {

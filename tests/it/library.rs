@@ -1,7 +1,11 @@
 //! The library as a program uses it: open, query, change, read other versions, close.
 
+use std::process::Command;
+
 use arrow::util::pretty::pretty_format_batches;
 use headwater::{Config, Database, Reply, Session};
+
+use crate::program::{root, text_of};
 
 /// Runs one text; rows as a table, anything else as its tag.
 async fn run(session: &Session, sql: &str) -> String {
@@ -77,4 +81,23 @@ async fn a_second_server_on_one_folder_is_refused() {
     let second = Database::open(Config::in_folder(folder.path())).await;
     let error = second.err().expect("the folder is locked");
     assert_eq!(error.sqlstate(), "55006");
+}
+
+#[test]
+fn the_example_opens_queries_streams_and_cancels() {
+    let folder = tempfile::tempdir().unwrap();
+    // `cargo test` has built it; `cargo test --test it` has not.
+    let cargo = ["run", "--quiet", "--locked", "--example", "embed", "--"];
+    let printed = text_of(Command::new(env!("CARGO")).current_dir(root()).args(cargo).arg(folder.path()));
+    let expected = [
+        "INSERT 0 100000",
+        "| /page/0 | 16666  |",
+        "| /page/1 | 16667  |",
+        "| /page/2 | 16667  |",
+        "100000 rows streamed",
+        "cancelled: 57014",
+    ];
+    for line in expected {
+        assert!(printed.lines().any(|printed| printed == line), "{line} in\n{printed}");
+    }
 }
