@@ -2,8 +2,8 @@
 
     tpch.py PORT SOURCE QUERIES ROUNDS
 
-DuckDB reads the generator's Parquet files, as views and as tables of its own. Numbers are compared exactly, unless one of
-the two answers is a floating-point number (averages): then to 9 digits."""
+DuckDB reads the generator's Parquet files, as views and as tables of its own. Values are compared exactly. Where DuckDB
+answers with a float (averages and quotients of decimals) and we with a decimal, they are equal to the decimal's last digit."""
 
 import decimal
 import pathlib
@@ -22,14 +22,10 @@ def cpu():
     return usage.ru_utime + usage.ru_stime
 
 
-def same(one, other):
-    if isinstance(one, float) or isinstance(other, float) or scale(one) != scale(other):
-        return abs(float(one) - float(other)) <= 1e-9 * max(abs(float(one)), abs(float(other)), 1)
-    return one == other or str(one).rstrip() == str(other).rstrip()
-
-
-def scale(value):
-    return value.as_tuple().exponent if isinstance(value, decimal.Decimal) else 0
+def same(ours, theirs):
+    if isinstance(ours, decimal.Decimal) and isinstance(theirs, float):
+        return abs(ours - decimal.Decimal(theirs)) < decimal.Decimal(1).scaleb(ours.as_tuple().exponent)
+    return ours == theirs
 
 
 def compare(number, ours, theirs):
