@@ -11,6 +11,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use crate::buffer::Buffer;
 
 mod assign;
+mod changes;
 pub mod column;
 pub mod context;
 pub mod definition;

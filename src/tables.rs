@@ -1,6 +1,6 @@
 //! One Delta table at one version: open, commit, scan, maintain.
 //!
-//! A row comes in as record batches, goes to Parquet files that nobody sees yet ([`TableWriter::write`]) and becomes
+//! A row comes in as record batches, goes to Parquet files that nobody sees yet ([`FileWriter::write`]) and becomes
 //! visible with the one commit that names the files ([`TableWriter::commit`]). A query holds a [`Snapshot`]: an immutable
 //! list of files with their statistics. Invariants: every commit of this process goes through [`strict_log`], which never
 //! lets a commit remove a file that is not active; and what an acknowledged commit names is on stable storage.
@@ -35,7 +35,7 @@ mod write;
 
 pub use change::{Change, Operation, Reads};
 pub use changes::{CHANGE_TYPE, RecordedChanges, VersionChanges};
-pub use commit::TableWriter;
+pub use commit::{FileWriter, TableWriter};
 pub use compaction::{CompactionGroup, CompactionOptions, compaction_groups};
 pub use definition::{MetadataChange, TableSpec};
 pub use file_set::{DeletionVector, FileEntry, FileSet};

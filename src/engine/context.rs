@@ -40,7 +40,7 @@ const METADATA_CACHE_BYTES_MAX: usize = 256 << 20;
 impl Engine {
     /// Sets up the run-time that all statements share.
     pub fn new(config: EngineConfig, buffer: Arc<Buffer>) -> Result<Self> {
-        let runtime = runtime(&config)?;
+        let runtime = runtime(&config, buffer.stores())?;
         let template = template(&config, &runtime)?;
         Ok(Self { runtime, template, buffer, config })
     }
@@ -76,7 +76,7 @@ impl Engine {
     }
 }
 
-fn runtime(config: &EngineConfig) -> Result<Arc<RuntimeEnv>> {
+fn runtime(config: &EngineConfig, stores: &Arc<Stores>) -> Result<Arc<RuntimeEnv>> {
     std::fs::create_dir_all(&config.spill_folder).map_err(|error| {
         Error::from(error).within(format!("the spill folder {} cannot be made", config.spill_folder.display()))
     })?;
@@ -87,6 +87,7 @@ fn runtime(config: &EngineConfig) -> Result<Arc<RuntimeEnv>> {
         .with_max_temp_directory_size(config.spill_bytes_max);
     let built = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(pool))
+        .with_object_store_registry(Arc::clone(stores) as _)
         .with_disk_manager_builder(disk)
         .with_metadata_cache_limit(METADATA_CACHE_BYTES_MAX.min(config.memory_bytes_max / 8))
         .build_arc()?;

@@ -83,7 +83,7 @@ impl Engine {
         let added = self.store(scope, relation, rows, &writer, cancel).await?;
         let count = added.iter().filter_map(|file| file.rows).sum();
         if count > 0 {
-            writer.commit(Change { added, reads: Reads::Nothing, ..Change::new(Operation::new("WRITE")) }).await?;
+            writer.commit(Change::append(added)).await?;
         }
         Ok(count)
     }

@@ -16,7 +16,7 @@ use crate::engine::target::Target;
 use crate::engine::write::{Affected, Filling};
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tables::Operation;
+use crate::tables::{Change, Operation};
 
 impl Engine {
     /// The parameters and the RETURNING columns of a DELETE.
@@ -33,6 +33,18 @@ impl Engine {
             None => None,
         };
         Ok(Described { parameters: parameters_of(&matching, parameters)?, columns })
+    }
+
+    /// The rows that a DELETE takes away.
+    pub(in crate::engine) async fn explained_delete(
+        &self,
+        scope: &Scope,
+        delete: &ast::Delete,
+        parameters: &[Option<PgType>],
+    ) -> Result<(Target, LogicalPlan)> {
+        let target = delete_target(scope, delete)?;
+        let (_, matching) = self.matching(scope, &target, delete, parameters).await?;
+        Ok((target, matching))
     }
 
     /// Deletes the matching rows.
@@ -76,7 +88,8 @@ impl Engine {
             }
         };
         let operation = Operation::new("DELETE").with("predicate", delete.selection.as_ref().map(ToString::to_string));
-        self.replace_files(&target, writer, operation, touched.into_keys().collect(), added, cancel).await?;
+        let change = Change::replace(operation, added, touched.into_keys().collect());
+        self.commit(target.relation.oid, writer, change, cancel).await?;
         Ok(Affected { rows, returned })
     }
 
@@ -97,7 +110,8 @@ impl Engine {
             None => self.touched(&scope, target.scan(&scope, None)?, cancel).await?.values().sum(),
         };
         let removed = files.iter().map(|file| file.path.clone()).collect();
-        self.replace_files(target, writer, Operation::new(word), removed, Vec::new(), cancel).await?;
+        let change = Change::replace(Operation::new(word), Vec::new(), removed);
+        self.commit(target.relation.oid, writer, change, cancel).await?;
         Ok(rows)
     }
 

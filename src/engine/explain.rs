@@ -7,17 +7,35 @@ use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::pg_type::PgType;
 use crate::engine::column::Column;
 use crate::engine::run::{bound, cancellable};
-use crate::engine::{Engine, Planned, Scope};
-use crate::error::Result;
+use crate::engine::target::Target;
+use crate::engine::{Engine, Scope};
+use crate::error::{Error, Result};
+
+/// A statement for EXPLAIN.
+#[derive(Clone, Copy)]
+pub enum Explained<'a> {
+    /// A query.
+    Query(&'a ast::Query),
+    /// INSERT
+    Insert(&'a ast::Insert),
+    /// UPDATE
+    Update(&'a ast::Update),
+    /// DELETE
+    Delete(&'a ast::Delete),
+    /// MERGE
+    Merge(&'a ast::Merge),
+}
 
 /// What EXPLAIN was asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,20 +47,32 @@ pub struct ExplainOptions {
 }
 
 impl Engine {
-    /// The rows that EXPLAIN gives.
+    /// The rows that EXPLAIN gives. Of a statement that writes it shows how the rows to write or change are found.
     pub async fn explain(
         &self,
         scope: &Scope,
-        planned: &Planned,
+        explained: Explained<'_>,
         parameters: &[ScalarValue],
         options: ExplainOptions,
         cancel: &CancellationToken,
     ) -> Result<SendableRecordBatchStream> {
         let started = Instant::now();
-        let plan = bound(planned.plan.clone(), parameters)?;
+        let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
+        let (heading, plan) = match explained {
+            Explained::Query(query) => (None, self.plan_query(scope, query, &types).await?.plan),
+            Explained::Insert(insert) => headed("Insert", self.explained_insert(scope, insert, &types).await?),
+            Explained::Update(update) => headed("Update", self.explained_update(scope, update, &types).await?),
+            Explained::Delete(delete) => headed("Delete", self.explained_delete(scope, delete, &types).await?),
+            Explained::Merge(merge) => headed("Merge", self.explained_merge(scope, merge, &types).await?),
+        };
+        if heading.is_some() && options.analyze {
+            return Err(Error::unsupported("EXPLAIN ANALYZE of a statement that writes is not supported")
+                .hint("EXPLAIN without ANALYZE shows how the rows are found."));
+        }
+        let plan = bound(plan, parameters)?;
         let physical = self.physical(scope, &plan, cancel).await?;
         let planning = started.elapsed();
-        let mut lines = Vec::new();
+        let mut lines = Vec::from_iter(heading);
         if options.verbose {
             lines.push("Logical plan:".to_owned());
             lines.extend(
@@ -74,6 +104,10 @@ impl Engine {
         }
         Ok(rows)
     }
+}
+
+fn headed(word: &str, (target, plan): (Target, LogicalPlan)) -> (Option<String>, LogicalPlan) {
+    (Some(format!("{word} on {}", target.relation.name)), plan)
 }
 
 fn indented(text: &str) -> Vec<String> {

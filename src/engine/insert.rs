@@ -21,7 +21,7 @@ use crate::engine::update::{is_default, with_parameter_type};
 use crate::engine::write::{Affected, Filling, MARK_HIT, Marked, mark};
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tables::{Change, Operation, Reads};
+use crate::tables::{Change, FileEntry, FileWriter};
 
 /// An INSERT, planned against its target.
 struct InsertPlan {
@@ -46,6 +46,17 @@ impl Engine {
         Ok(Described { parameters: parameters_of(&plan.rows, parameters)?, columns })
     }
 
+    /// The rows that an INSERT stores.
+    pub(in crate::engine) async fn explained_insert(
+        &self,
+        scope: &Scope,
+        insert: &ast::Insert,
+        parameters: &[Option<PgType>],
+    ) -> Result<(Target, LogicalPlan)> {
+        let plan = self.insert_plan(scope, insert, parameters).await?;
+        Ok((plan.target, plan.rows))
+    }
+
     /// Inserts the rows of VALUES or a query.
     pub async fn insert(
         &self,
@@ -56,15 +67,11 @@ impl Engine {
     ) -> Result<Affected> {
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
         let InsertPlan { target, rows } = self.insert_plan(scope, insert, &types).await?;
-        let writer = scope.version.table(target.relation.oid)?.lock().await?;
+        let files = files_of(scope, &target.relation)?;
         let keep = insert.returning.is_some();
         let Marked { files: added, hits: written, .. } =
-            self.store_marked(scope, &target, bound(rows, parameters)?, &writer, keep, cancel).await?;
-        let count = added.iter().filter_map(|file| file.rows).sum();
-        if count > 0 {
-            let change = Change { added, reads: Reads::Nothing, ..Change::new(Operation::new("WRITE")) };
-            self.commit(target.relation.oid, writer, change, cancel).await?;
-        }
+            self.store_marked(scope, &target, bound(rows, parameters)?, &files, keep, cancel).await?;
+        let count = self.append_files(&target.relation, files, added, cancel).await?;
         let returned = match &insert.returning {
             Some(items) => Some(self.returning(scope, &target, items, written, parameters, cancel).await?),
             None => None,
@@ -87,12 +94,23 @@ impl Engine {
             fillings[*to] = Filling::Given(source_column(&source, from));
         }
         let plan = self.stored_rows(scope, relation, source, &fillings, &[])?;
-        let writer = scope.version.table(relation.oid)?.lock().await?;
-        let added = self.store(scope, relation, plan, &writer, cancel).await?;
+        let files = files_of(scope, relation)?;
+        let added = self.store(scope, relation, plan, &files, cancel).await?;
+        self.append_files(relation, files, added, cancel).await
+    }
+
+    /// The commit of an append: only this waits for other writers. Gives the number of rows.
+    async fn append_files(
+        &self,
+        relation: &RelationDef,
+        files: FileWriter,
+        added: Vec<FileEntry>,
+        cancel: &CancellationToken,
+    ) -> Result<u64> {
         let count = added.iter().filter_map(|file| file.rows).sum();
         if count > 0 {
-            let change = Change { added, reads: Reads::Nothing, ..Change::new(Operation::new("WRITE")) };
-            self.commit(relation.oid, writer, change, cancel).await?;
+            let change = Change::append(added);
+            self.commit(relation.oid, files.lock().await?, change, cancel).await?;
         }
         Ok(count)
     }
@@ -142,6 +160,11 @@ impl Engine {
         let rows = self.stored_rows(scope, &target.relation, plan, &fillings, &[mark])?;
         Ok(InsertPlan { target, rows })
     }
+}
+
+/// Writes files beside other writers of the table.
+fn files_of(scope: &Scope, relation: &RelationDef) -> Result<FileWriter> {
+    Ok(scope.version.table(relation.oid)?.files_at(Arc::clone(scope.version.snapshot(relation.oid)?)))
 }
 
 pub(in crate::engine) fn source_column(plan: &LogicalPlan, position: usize) -> Expr {

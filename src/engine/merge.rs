@@ -23,7 +23,7 @@ use crate::engine::target::Target;
 use crate::engine::write::Affected;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tables::{FileEntry, Operation, TableWriter};
+use crate::tables::{Change, FileEntry, FileWriter, Operation, Reads};
 
 mod clauses;
 mod source;
@@ -45,11 +45,22 @@ impl Engine {
         merge: &ast::Merge,
         parameters: &[Option<PgType>],
     ) -> Result<Described> {
+        let (_, joined) = self.explained_merge(scope, merge, parameters).await?;
+        Ok(Described { parameters: parameters_of(&joined, parameters)?, columns: None })
+    }
+
+    /// The rows of the target with those of the source that match them.
+    pub(in crate::engine) async fn explained_merge(
+        &self,
+        scope: &Scope,
+        merge: &ast::Merge,
+        parameters: &[Option<PgType>],
+    ) -> Result<(Target, LogicalPlan)> {
         let target = Target::of_factor(scope, &merge.table)?;
         let source = self.merge_source_plan(scope, &merge.source, parameters).await?;
         let plan = self.merge_plan(scope, target, merge, source, parameters).await?;
         let joined = plan.join(plan.target.scan(scope, None)?, JoinType::Inner, plan.on.clone())?;
-        Ok(Described { parameters: parameters_of(&joined, parameters)?, columns: None })
+        Ok((plan.target, joined))
     }
 
     /// Merges.
@@ -86,7 +97,12 @@ impl Engine {
         let removed: Vec<String> = touched.into_keys().collect();
         if !removed.is_empty() || !added.is_empty() {
             let operation = Operation::new("MERGE").with("mergePredicate", Some(merge.on.to_string()));
-            self.replace_files(&plan.target, writer, operation, removed, added, cancel).await?;
+            let mut change = Change::replace(operation, added, removed);
+            if plan.clauses.insert_condition().is_some() {
+                // A row that somebody else adds may match what is inserted here.
+                change.reads = Reads::Everything;
+            }
+            self.commit(plan.target.relation.oid, writer, change, cancel).await?;
         }
         let returned = match returning {
             Some(items) => Some(self.returning(&scope, &plan.target, items, written, parameters, cancel).await?),
@@ -118,7 +134,7 @@ impl Engine {
         scope: &Scope,
         plan: &MergePlan,
         touched: &Touched,
-        writer: &TableWriter,
+        writer: &FileWriter,
         keep_hits: bool,
         cancel: &CancellationToken,
     ) -> Result<(Vec<FileEntry>, Vec<arrow::array::RecordBatch>)> {
@@ -156,7 +172,7 @@ impl Engine {
         &self,
         scope: &Scope,
         plan: &MergePlan,
-        writer: &TableWriter,
+        writer: &FileWriter,
         cancel: &CancellationToken,
     ) -> Result<Vec<FileEntry>> {
         let Some(acting) = plan.clauses.insert_condition() else { return Ok(Vec::new()) };

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::definition::RelationDef;
 use crate::engine::target::Target;
 use crate::engine::{Engine, Scope};
-use crate::error::Result;
-use crate::tables::{Change, CompactionOptions, Operation, Reads, compaction_groups};
+use crate::error::{ErrorKind, Result};
+use crate::tables::{Change, CompactionOptions, Operation, compaction_groups};
 
 /// What OPTIMIZE has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,22 +40,25 @@ impl Engine {
         }
         let mut report = OptimizeReport::default();
         let table = Arc::clone(scope.version.table(relation.oid)?);
-        for group in compaction_groups(&table.snapshot(), &options) {
-            let (writer, scope) = self.lock(scope, &target).await?;
-            let active = writer.snapshot().files();
-            if !group.files.iter().all(|file| active.get(&file.path).is_some()) {
-                continue;
-            }
-            let plan = self.unchanged_rows(&target, target.scan(&scope, Some(group.files.clone()))?)?;
-            let added = self.store(&scope, relation, plan, &writer, cancel).await?;
-            report.files_removed += group.files.len() as u64;
-            report.files_added += added.len() as u64;
-            report.bytes_removed += group.size_bytes;
-            report.bytes_added += added.iter().map(|file| file.size_bytes).sum::<u64>();
+        let snapshot = Arc::clone(scope.version.snapshot(relation.oid)?);
+        for group in compaction_groups(&snapshot, &options) {
+            let files = table.files_at(Arc::clone(&snapshot));
+            let plan = self.unchanged_rows(&target, target.scan(scope, Some(group.files.clone()))?)?;
+            let added = self.store(scope, relation, plan, &files, cancel).await?;
+            let (files_added, bytes_added) =
+                (added.len() as u64, added.iter().map(|file| file.size_bytes).sum::<u64>());
             let removed = group.files.iter().map(|file| file.path.clone()).collect();
-            let change =
-                Change { reads: Reads::Nothing, ..Change::rewrite(Operation::new("OPTIMIZE"), added, removed) };
-            self.commit(relation.oid, writer, change, cancel).await?;
+            let change = Change::rewrite(Operation::new("OPTIMIZE"), added, removed);
+            match self.commit(relation.oid, files.lock().await?, change, cancel).await {
+                Ok(_) => {}
+                // Somebody has changed these files meanwhile: they are left for the next run.
+                Err(error) if error.kind() == ErrorKind::SerializationFailure => continue,
+                Err(error) => return Err(error),
+            }
+            report.files_removed += group.files.len() as u64;
+            report.files_added += files_added;
+            report.bytes_removed += group.size_bytes;
+            report.bytes_added += bytes_added;
         }
         Ok(report)
     }

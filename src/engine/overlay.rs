@@ -16,7 +16,7 @@ use crate::catalog::Found;
 use crate::catalog::name::ObjectName;
 use crate::dialect;
 use crate::engine::values::constant;
-use crate::engine::{Engine, Scope, read_files};
+use crate::engine::{Engine, Scope, changes, read_files};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tables::{At, LakeScan};
 
@@ -78,6 +78,7 @@ impl Engine {
                 Ok(Arc::new(LakeScan::new(snapshot)))
             }
             Wanted::Function { name, arguments } => match name.as_str() {
+                "table_changes" => changes::provider(scope, &arguments).await,
                 _ => read_files::provider(self, scope, &name, &arguments).await,
             },
         }

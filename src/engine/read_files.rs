@@ -34,17 +34,10 @@ pub(in crate::engine) async fn provider(
     let (path, options) = split_arguments(scope, function, arguments)?;
     let url = engine.allowed_location(&path)?;
     let (format, extension) = format(function, &options)?;
-    open(engine, scope, url, format, extension).await
+    open(scope, url, format, extension).await
 }
 
-async fn open(
-    engine: &Engine,
-    scope: &Scope,
-    url: Url,
-    format: Arc<dyn FileFormat>,
-    extension: &str,
-) -> Result<Arc<dyn TableProvider>> {
-    engine.register_store(&url)?;
+async fn open(scope: &Scope, url: Url, format: Arc<dyn FileFormat>, extension: &str) -> Result<Arc<dyn TableProvider>> {
     let listing_url = ListingTableUrl::parse(url.as_str())?;
     let extension = if listing_url.is_collection() { extension } else { "" };
     let options = ListingOptions::new(format).with_file_extension(extension);
@@ -181,15 +174,6 @@ impl Engine {
             Url::from_file_path(&local)
         };
         url.map_err(|()| Error::new(ErrorKind::InvalidParameterValue, format!("\"{path}\" is not an absolute path")))
-    }
-
-    /// Makes the store behind `url` known to DataFusion.
-    pub(in crate::engine) fn register_store(&self, url: &Url) -> Result<()> {
-        let store = self.stores().get(url)?;
-        let root = &url[..url::Position::BeforePath];
-        let root = Url::parse(&format!("{root}/")).map_err(|error| Error::internal(error.to_string()))?;
-        self.runtime().register_object_store(&root, store);
-        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! What UPDATE, DELETE and MERGE share: which files hold rows to change, and the commit that replaces them.
+//! What UPDATE, DELETE and MERGE share: which files hold rows to change.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast, col, lit};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::target::{FILE_COLUMN, Target};
+use crate::engine::target::FILE_COLUMN;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, Result};
-use crate::tables::{Change, FileEntry, Operation, Reads, TableWriter};
+use crate::tables::{FileEntry, FileWriter};
 
 /// Files that hold rows to change, with the number of those rows.
 pub(in crate::engine) type Touched = BTreeMap<String, u64>;
@@ -39,25 +39,11 @@ impl Engine {
         }
         Ok(touched)
     }
-
-    /// Replaces `removed` files by `added` ones in one commit.
-    pub(in crate::engine) async fn replace_files(
-        &self,
-        target: &Target,
-        writer: TableWriter,
-        operation: Operation,
-        removed: Vec<String>,
-        added: Vec<FileEntry>,
-        cancel: &CancellationToken,
-    ) -> Result<()> {
-        let change = Change { removed, added, reads: Reads::Everything, ..Change::new(operation) };
-        self.commit(target.relation.oid, writer, change, cancel).await.map(|_| ())
-    }
 }
 
 /// The entries of these paths.
 pub(in crate::engine) fn entries<'a>(
-    writer: &TableWriter,
+    writer: &FileWriter,
     paths: impl Iterator<Item = &'a String>,
 ) -> Result<Vec<Arc<FileEntry>>> {
     let files = writer.snapshot().files();

@@ -38,7 +38,7 @@ impl Engine {
     ) -> Result<SendableRecordBatchStream> {
         let physical = self.physical(scope, plan, cancel).await?;
         let stream = execute_stream(physical, scope.state.task_ctx())?;
-        Ok(cancellable(stream, cancel))
+        Ok(Box::pin(Cancellable { _read: Some(plan.clone()), ..Cancellable::new(stream, cancel) }))
     }
 
     /// The physical plan; planning, too, can be cancelled.
@@ -86,13 +86,21 @@ pub fn canceled() -> Error {
 
 /// The stream, ended with an error when `cancel` fires.
 pub fn cancellable(inner: SendableRecordBatchStream, cancel: &CancellationToken) -> SendableRecordBatchStream {
-    Box::pin(Cancellable { inner, cancelled: Box::pin(cancel.clone().cancelled_owned()), ended: false })
+    Box::pin(Cancellable::new(inner, cancel))
 }
 
 struct Cancellable {
     inner: SendableRecordBatchStream,
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
     ended: bool,
+    /// Holds the snapshots that are read: VACUUM spares their files, and DROP TABLE waits for them.
+    _read: Option<LogicalPlan>,
+}
+
+impl Cancellable {
+    fn new(inner: SendableRecordBatchStream, cancel: &CancellationToken) -> Self {
+        Self { inner, cancelled: Box::pin(cancel.clone().cancelled_owned()), ended: false, _read: None }
+    }
 }
 
 impl Stream for Cancellable {

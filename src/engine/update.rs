@@ -18,7 +18,7 @@ use crate::engine::target::Target;
 use crate::engine::write::{Affected, Filling, MARK_HIT, MARK_KEPT, mark};
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tables::Operation;
+use crate::tables::{Change, Operation};
 
 /// The column that is true where the row is changed.
 const HIT_COLUMN: &str = "__hit";
@@ -53,6 +53,21 @@ impl Engine {
         Ok(Described { parameters: parameters_of(&changed, parameters)?, columns })
     }
 
+    /// The rows that an UPDATE changes.
+    pub(in crate::engine) async fn explained_update(
+        &self,
+        scope: &Scope,
+        update: &ast::Update,
+        parameters: &[Option<PgType>],
+    ) -> Result<(Target, LogicalPlan)> {
+        if let Some(merge) = joined(update)? {
+            return self.explained_merge(scope, &merge, parameters).await;
+        }
+        let target = Target::of_factor(scope, &update.table.relation)?;
+        let plan = self.update_plan(scope, &target, update, parameters).await?;
+        Ok((target, plan.matching))
+    }
+
     /// Updates the matching rows.
     pub async fn update(
         &self,
@@ -80,7 +95,8 @@ impl Engine {
             written = marked.hits;
             let operation =
                 Operation::new("UPDATE").with("predicate", update.selection.as_ref().map(ToString::to_string));
-            self.replace_files(&target, writer, operation, touched.into_keys().collect(), marked.files, cancel).await?;
+            let change = Change::replace(operation, marked.files, touched.into_keys().collect());
+            self.commit(target.relation.oid, writer, change, cancel).await?;
         }
         let returned = match &update.returning {
             Some(items) => Some(self.returning(&scope, &target, items, written, parameters, cancel).await?),

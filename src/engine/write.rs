@@ -27,7 +27,7 @@ use crate::engine::write::checks::RowChecks;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tables;
-use crate::tables::{Change, FileEntry, SORTED_TAG, TableWriter, WriteOptions};
+use crate::tables::{Change, FileEntry, FileWriter, SORTED_TAG, TableWriter, WriteOptions};
 
 mod checks;
 
@@ -112,7 +112,7 @@ impl Engine {
         scope: &Scope,
         relation: &RelationDef,
         plan: LogicalPlan,
-        writer: &TableWriter,
+        writer: &FileWriter,
         cancel: &CancellationToken,
     ) -> Result<Vec<FileEntry>> {
         let plan = clustered(relation, plan)?;
@@ -128,7 +128,7 @@ impl Engine {
         scope: &Scope,
         target: &Target,
         plan: LogicalPlan,
-        writer: &TableWriter,
+        writer: &FileWriter,
         keep_hits: bool,
         cancel: &CancellationToken,
     ) -> Result<Marked> {
@@ -149,7 +149,7 @@ impl Engine {
     async fn store_checked(
         &self,
         relation: &RelationDef,
-        writer: &TableWriter,
+        writer: &FileWriter,
         stream: SendableRecordBatchStream,
     ) -> Result<Vec<FileEntry>> {
         let mut options = self.write_options();

@@ -2,6 +2,7 @@
 
 use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, SchemaError};
+use parquet::errors::ParquetError;
 
 use super::{Error, ErrorKind};
 
@@ -27,7 +28,10 @@ fn from_datafusion(error: DataFusionError) -> Error {
     match error {
         DataFusionError::External(inner) => match inner.downcast::<Error>() {
             Ok(own) => *own,
-            Err(other) => Error::new(ErrorKind::InternalError, other.to_string()),
+            Err(other) => match other.downcast_ref::<ParquetError>() {
+                Some(parquet) => from_parquet(parquet),
+                None => Error::new(ErrorKind::InternalError, other.to_string()),
+            },
         },
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
         DataFusionError::Shared(inner) => from_shared(&inner),
@@ -36,13 +40,10 @@ fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::SQL(inner, _) => Error::new(ErrorKind::SyntaxError, inner.to_string()),
         DataFusionError::SchemaError(inner, _) => from_schema(&inner),
         DataFusionError::IoError(inner) => inner.into(),
-        DataFusionError::ObjectStore(inner) => Error::new(ErrorKind::IoError, inner.to_string()),
-        DataFusionError::ParquetError(inner) => Error::new(ErrorKind::DataCorrupted, inner.to_string()),
+        DataFusionError::ObjectStore(inner) => from_store(&inner),
+        DataFusionError::ParquetError(inner) => from_parquet(&inner),
         DataFusionError::NotImplemented(message) => Error::unsupported(lower_first(&message)),
-        DataFusionError::ResourcesExhausted(message) => {
-            Error::new(ErrorKind::OutOfMemory, format!("out of memory: {message}"))
-                .hint("Raise memory_bytes_max, or ask for fewer rows or groups at a time.")
-        }
+        DataFusionError::ResourcesExhausted(message) => exhausted(&message),
         DataFusionError::Plan(message) | DataFusionError::Configuration(message) => from_plan_text(&message),
         DataFusionError::Execution(message) => from_execution_text(&message),
         other => Error::new(ErrorKind::InternalError, other.strip_backtrace()),
@@ -56,12 +57,44 @@ fn from_shared(error: &DataFusionError) -> Error {
         return own.clone();
     }
     match error.find_root() {
-        DataFusionError::ResourcesExhausted(message) => {
-            Error::new(ErrorKind::OutOfMemory, format!("out of memory: {message}"))
-        }
+        DataFusionError::ResourcesExhausted(message) => exhausted(message),
         DataFusionError::Execution(message) => from_execution_text(message),
+        DataFusionError::ObjectStore(inner) => from_store(inner),
+        DataFusionError::ParquetError(inner) => from_parquet(inner),
+        DataFusionError::IoError(inner) => std::io::Error::new(inner.kind(), inner.to_string()).into(),
         DataFusionError::ArrowError(inner, _) => from_arrow_text(&inner.to_string()),
         other => Error::new(ErrorKind::InternalError, other.strip_backtrace()),
+    }
+}
+
+/// What ran out: the memory that statements share, or the space for what outgrows it.
+fn exhausted(message: &str) -> Error {
+    if message.contains("disk space") {
+        return Error::new(ErrorKind::DiskFull, format!("the spill folder is full: {message}"))
+            .hint("Raise spill_bytes_max, or ask for fewer rows or groups at a time.");
+    }
+    Error::new(ErrorKind::OutOfMemory, format!("out of memory: {message}"))
+        .hint("Raise memory_bytes_max, or ask for fewer rows or groups at a time.")
+}
+
+/// A reader reports what the store said inside of what Parquet said.
+fn from_parquet(error: &ParquetError) -> Error {
+    if let ParquetError::External(inner) = error
+        && let Some(store) = inner.downcast_ref::<object_store::Error>()
+    {
+        return from_store(store);
+    }
+    Error::new(ErrorKind::DataCorrupted, error.to_string())
+}
+
+fn from_store(error: &object_store::Error) -> Error {
+    match error {
+        object_store::Error::NotFound { path, .. } => {
+            Error::new(ErrorKind::UndefinedFile, format!("the file \"{path}\" is missing"))
+                .detail(error.to_string())
+                .hint("`headwater check` lists what is missing. RESTORE TABLE takes a table back to a version without it.")
+        }
+        _ => Error::new(ErrorKind::IoError, error.to_string()),
     }
 }
 
@@ -125,7 +158,10 @@ fn from_arrow(error: ArrowError) -> Error {
             Ok(inner) => from_datafusion(*inner),
             Err(other) => match other.downcast::<Error>() {
                 Ok(own) => *own,
-                Err(other) => Error::new(ErrorKind::InternalError, other.to_string()),
+                Err(other) => match other.downcast_ref::<ParquetError>() {
+                    Some(parquet) => from_parquet(parquet),
+                    None => Error::new(ErrorKind::InternalError, other.to_string()),
+                },
             },
         },
         other => from_arrow_text(&other.to_string()),

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::buffer::DbVersion;
 use crate::catalog::pg_type::PgType;
 use crate::dialect::{Explain, Parsed, Statement};
-use crate::engine::explain::{ExplainOptions, explain_columns};
+use crate::engine::explain::{ExplainOptions, Explained, explain_columns};
 use crate::engine::returning::Described;
 use crate::engine::{Planned, Scope};
 use crate::error::{Error, Result};
@@ -91,13 +91,16 @@ impl Session {
         parameters: &[ScalarValue],
         cancel: &CancellationToken,
     ) -> Result<Reply> {
-        let Statement::Query(query) = explain.statement.as_ref() else {
-            return Err(Error::unsupported("EXPLAIN of a statement other than a query is not supported yet"));
+        let explained = match explain.statement.as_ref() {
+            Statement::Query(query) => Explained::Query(query),
+            Statement::Insert(insert) => Explained::Insert(insert),
+            Statement::Update(update) => Explained::Update(update),
+            Statement::Delete(delete) => Explained::Delete(delete),
+            Statement::Merge(merge) => Explained::Merge(merge),
+            _ => return Err(Error::unsupported("EXPLAIN takes SELECT, INSERT, UPDATE, DELETE and MERGE")),
         };
-        let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
-        let planned = self.server.engine().plan_query(scope, query, &types).await?;
         let options = ExplainOptions { analyze: explain.analyze, verbose: explain.verbose };
-        let stream = self.server.engine().explain(scope, &planned, parameters, options, cancel).await?;
+        let stream = self.server.engine().explain(scope, explained, parameters, options, cancel).await?;
         Ok(Reply::Rows(Rows { columns: explain_columns(), stream, tag: RowsTag::Explain }))
     }
 }

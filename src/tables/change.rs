@@ -31,6 +31,8 @@ pub enum Reads {
     Nothing,
     /// The rows of these files. Others may add rows (the change then counts as made before), but not touch these.
     Files(Vec<String>),
+    /// All rows that are there. Others may add rows (the change then counts as made before), but not touch any.
+    Present,
     /// All rows, also those that others may add: no data change in between.
     Everything,
 }
@@ -82,6 +84,11 @@ impl Change {
     /// A blind append of files.
     pub fn append(added: Vec<FileEntry>) -> Self {
         Self { added, reads: Reads::Nothing, ..Self::new(Operation::new("WRITE").with("mode", "Append")) }
+    }
+
+    /// Files replaced by others with some rows changed or gone.
+    pub fn replace(operation: Operation, added: Vec<FileEntry>, removed: Vec<String>) -> Self {
+        Self { added, removed, reads: Reads::Present, ..Self::new(operation) }
     }
 
     /// Files rewritten without a change of their rows (compaction, clustering).
@@ -140,7 +147,7 @@ impl Change {
             let read = match &self.reads {
                 Reads::Nothing => false,
                 Reads::Files(files) => files.contains(&remove.path),
-                Reads::Everything => true,
+                Reads::Present | Reads::Everything => true,
             };
             if remove.data_change && (read || self.metadata.is_some()) {
                 return Err(conflict(winner, "has changed rows that this statement has read"));

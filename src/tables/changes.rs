@@ -63,7 +63,7 @@ impl Table {
             if let Some(damage) = damage {
                 return Err(damage.error(self.log().place()));
             }
-            let after = Arc::new(after);
+            let after = self.log().hand_out(Arc::new(after));
             changes.push(changes_of(before.take(), &after, &commit)?);
             before = Some(after);
         }

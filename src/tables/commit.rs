@@ -1,6 +1,7 @@
 //! The writer of a table: files first, then the one commit that names them.
 
 use std::collections::HashSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use datafusion::execution::SendableRecordBatchStream;
@@ -21,16 +22,39 @@ use crate::tables::write::{self, WriteOptions};
 /// How many foreign commits in a row a change follows before it gives up.
 const REBASES_MAX: usize = 100;
 
-/// The right to commit to a table: there is one at a time in this process.
-pub struct TableWriter {
+/// Writes files for a table as it is at one version: nobody sees them before a commit names them.
+pub struct FileWriter {
     table: Arc<Table>,
     snapshot: Arc<Snapshot>,
+}
+
+/// The right to commit to a table: there is one at a time in this process.
+pub struct TableWriter {
+    files: FileWriter,
     _lock: OwnedMutexGuard<()>,
 }
 
-impl TableWriter {
-    pub(in crate::tables) fn new(table: Arc<Table>, snapshot: Arc<Snapshot>, lock: OwnedMutexGuard<()>) -> Self {
-        Self { table, snapshot, _lock: lock }
+impl Deref for TableWriter {
+    type Target = FileWriter;
+
+    fn deref(&self) -> &FileWriter {
+        &self.files
+    }
+}
+
+impl FileWriter {
+    pub(in crate::tables) fn new(table: Arc<Table>, snapshot: Arc<Snapshot>) -> Self {
+        Self { table, snapshot }
+    }
+
+    /// Waits for the right to commit. The change is still one of the version that the files were written for.
+    pub async fn lock(self) -> Result<TableWriter> {
+        let guard = self.table.guard().await?;
+        Ok(self.locked(guard))
+    }
+
+    pub(in crate::tables) fn locked(self, guard: OwnedMutexGuard<()>) -> TableWriter {
+        TableWriter { files: self, _lock: guard }
     }
 
     /// What the next change is made from; after a commit, what it made.
@@ -49,7 +73,7 @@ impl TableWriter {
         write::write(&self.snapshot, self.table.clock(), stream, options).await
     }
 
-    /// As [`TableWriter::write`], for a commit that also changes the table's metadata: rows have the new columns.
+    /// As [`FileWriter::write`], for a commit that also changes the table's metadata: rows have the new columns.
     pub async fn write_as(
         &self,
         metadata: &crate::tables::MetadataChange,
@@ -60,51 +84,6 @@ impl TableWriter {
         let definition = Arc::new(self.snapshot.definition.changed(metadata)?);
         let changed = Snapshot { definition, ..Snapshot::clone(&self.snapshot) };
         write::write(&changed, self.table.clock(), stream, options).await
-    }
-
-    /// Makes the change visible and durable, or leaves the table as it is. Commits of others in between are followed
-    /// where [`Reads`] allows it; otherwise the error is 40001.
-    pub async fn commit(&mut self, change: Change) -> Result<Arc<Snapshot>> {
-        self.check_writable()?;
-        let mut base = Arc::clone(&self.snapshot);
-        for _ in 0..REBASES_MAX {
-            if let Some((app, version)) = &change.app
-                && base.app_version(app).is_some_and(|done| done >= *version)
-            {
-                self.discard(&change.added).await;
-                self.snapshot = base;
-                return Ok(Arc::clone(&self.snapshot));
-            }
-            let commit = build(&change, &base, self.table.clock().now().timestamp_millis())?;
-            match self.table.log().append(&commit).await? {
-                Appended::Landed(snapshot) => {
-                    self.snapshot = snapshot;
-                    self.table.committed(&self.snapshot);
-                    return Ok(Arc::clone(&self.snapshot));
-                }
-                Appended::Taken => base = self.follow(&change, &base).await?,
-            }
-        }
-        Err(Error::new(
-            ErrorKind::SerializationFailure,
-            "other writers commit to the table faster than this statement can",
-        )
-        .hint("Run the statement again."))
-    }
-
-    /// The newest version, if nothing between `base` and it is in the way of the change.
-    async fn follow(&self, change: &Change, base: &Snapshot) -> Result<Arc<Snapshot>> {
-        let head = self.table.log().advance().await?;
-        for version in base.version + 1..=head.replayed.version {
-            let winner = self.table.log().read_commit(version).await?.ok_or_else(|| {
-                Error::new(ErrorKind::DataCorrupted, format!("version {version} has vanished from the table's log"))
-            })?;
-            change.check_against(&winner)?;
-        }
-        match &head.damage {
-            Some(damage) => Err(damage.error(self.table.log().place())),
-            None => Ok(Arc::clone(&head.replayed)),
-        }
     }
 
     /// Deletes files that no commit names. What cannot be deleted stays until VACUUM.
@@ -127,6 +106,62 @@ impl TableWriter {
                 "the table at \"{}\" is read-only: it needs the Delta feature \"{feature}\"",
                 self.snapshot.location()
             ))),
+        }
+    }
+}
+
+impl TableWriter {
+    /// Makes the change visible and durable, or leaves the table as it is and deletes the files. Commits of others in
+    /// between are followed where [`Reads`] allows it; otherwise the error is 40001.
+    pub async fn commit(&mut self, change: Change) -> Result<Arc<Snapshot>> {
+        let landed = self.land(&change).await;
+        match &landed {
+            Ok(snapshot) => self.files.snapshot = Arc::clone(snapshot),
+            // The commit may be there, and need its files.
+            Err(error) if error.kind() == ErrorKind::StatementCompletionUnknown => {}
+            Err(_) => self.discard(&change.added).await,
+        }
+        landed
+    }
+
+    async fn land(&self, change: &Change) -> Result<Arc<Snapshot>> {
+        self.check_writable()?;
+        let mut base = Arc::clone(&self.snapshot);
+        for _ in 0..REBASES_MAX {
+            if let Some((app, version)) = &change.app
+                && base.app_version(app).is_some_and(|done| done >= *version)
+            {
+                self.discard(&change.added).await;
+                return Ok(base);
+            }
+            let commit = build(change, &base, self.table.clock().now().timestamp_millis())?;
+            match self.table.log().append(&commit).await? {
+                Appended::Landed(snapshot) => {
+                    self.table.committed(&snapshot);
+                    return Ok(snapshot);
+                }
+                Appended::Taken => base = self.follow(change, &base).await?,
+            }
+        }
+        Err(Error::new(
+            ErrorKind::SerializationFailure,
+            "other writers commit to the table faster than this statement can",
+        )
+        .hint("Run the statement again."))
+    }
+
+    /// The newest version, if nothing between `base` and it is in the way of the change.
+    async fn follow(&self, change: &Change, base: &Snapshot) -> Result<Arc<Snapshot>> {
+        let head = self.table.log().advance().await?;
+        for version in base.version + 1..=head.replayed.version {
+            let winner = self.table.log().read_commit(version).await?.ok_or_else(|| {
+                Error::new(ErrorKind::DataCorrupted, format!("version {version} has vanished from the table's log"))
+            })?;
+            change.check_against(&winner)?;
+        }
+        match &head.damage {
+            Some(damage) => Err(damage.error(self.table.log().place())),
+            None => Ok(Arc::clone(&head.replayed)),
         }
     }
 }

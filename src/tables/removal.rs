@@ -42,8 +42,7 @@ impl Table {
         let table = Arc::clone(self);
         tokio::spawn(async move {
             let clock = table.clock().clone();
-            // The table itself holds its newest snapshot once, and this task holds the table.
-            while Arc::strong_count(&table) > 1 || Arc::strong_count(&table.snapshot()) > 2 {
+            while Arc::strong_count(&table) > 1 || table.log().is_read() {
                 clock.sleep(LOOK_INTERVAL).await;
             }
             if let Err(error) = table.delete_folder().await {

@@ -242,7 +242,10 @@ impl StrictLog {
                 Ok(_) if on_disk && !matches!(error, StoreError::AlreadyExists { .. }) => {
                     return Err(unknown_outcome(version, &self.place, &error));
                 }
-                Ok(found) => return Ok(found.bytes().await? == bytes),
+                Ok(found) => match found.bytes().await {
+                    Ok(there) => return Ok(there == bytes),
+                    Err(error) => return Err(unknown_outcome(version, &self.place, &error)),
+                },
                 Err(StoreError::NotFound { .. }) if on_disk => return Err(error.into()),
                 Err(_) if attempt >= PUT_ATTEMPTS_MAX => return Err(unknown_outcome(version, &self.place, &error)),
                 Err(_) => self.clock.sleep(Duration::from_millis(50 << attempt)).await,
@@ -258,7 +261,7 @@ impl StrictLog {
     }
 
     /// Remembers that somebody may read the snapshot's files.
-    fn hand_out(&self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+    pub fn hand_out(&self, snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
         let mut handed_out = self.handed_out.lock();
         handed_out.retain(|snapshot| snapshot.strong_count() > 0);
         handed_out.push(Arc::downgrade(&snapshot));
@@ -268,6 +271,12 @@ impl StrictLog {
     /// Every snapshot that somebody still holds.
     pub fn alive(&self) -> Vec<Arc<Snapshot>> {
         self.handed_out.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// True while somebody beside the head holds a version.
+    pub fn is_read(&self) -> bool {
+        // The head holds what it has replayed and what is sound of it.
+        self.handed_out.lock().iter().map(Weak::strong_count).sum::<usize>() > 2
     }
 
     fn known(&self) -> Result<Arc<Head>> {

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::tables::action::Commit;
 use crate::tables::change::{Change, Operation};
 use crate::tables::checkpoint;
-use crate::tables::commit::TableWriter;
+use crate::tables::commit::{FileWriter, TableWriter};
 use crate::tables::definition::{Definition, TableSpec};
 use crate::tables::listing::Listing;
 use crate::tables::snapshot::Snapshot;
@@ -133,14 +133,24 @@ impl Table {
 
     /// Waits for the right to commit, and reads what others have committed.
     pub async fn lock(self: &Arc<Self>) -> Result<TableWriter> {
+        let guard = self.guard().await?;
+        Ok(self.files_at(self.refresh().await?).locked(guard))
+    }
+
+    /// Writes files for this version of the table, beside other writers.
+    pub fn files_at(self: &Arc<Self>, snapshot: Arc<Snapshot>) -> FileWriter {
+        FileWriter::new(Arc::clone(self), snapshot)
+    }
+
+    /// The right to commit to a table whose log reaches to what we know.
+    pub(in crate::tables) async fn guard(&self) -> Result<tokio::sync::OwnedMutexGuard<()>> {
         let guard = Arc::clone(&self.lock).lock_owned().await;
         let now_ms = self.clock.now().timestamp_millis();
         if now_ms - self.listed_at_ms.load(Ordering::Relaxed) > LISTING_AGE_MS_MAX {
             self.log.check_not_left_behind().await?;
             self.listed_at_ms.store(now_ms, Ordering::Relaxed);
         }
-        let snapshot = self.refresh().await?;
-        Ok(TableWriter::new(Arc::clone(self), snapshot, guard))
+        Ok(guard)
     }
 
     /// The right to commit, whatever state the table is in.

@@ -1,8 +1,8 @@
 //! Rows to Parquet files that no commit names yet.
 //!
 //! Batches are conformed to the table's schema, split by partition values and written by one or more lanes; each lane
-//! holds a bounded number of open files. Invariant: what is returned is complete and on stable storage; after an error or
-//! a cancellation nothing was returned, and what lies about is unnamed (VACUUM removes it).
+//! holds a bounded number of open files. Invariant: what is returned is complete and on stable storage; after an error
+//! nothing is left, and what a killed process leaves is unnamed (VACUUM removes it).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,17 +74,19 @@ pub(in crate::tables) async fn write(
     // Rows of one partition stay in one lane; else every lane would open every partition.
     let lanes_max = if snapshot.partition_columns().is_empty() { options.lanes.max(1) } else { 1 };
     let mut lanes = JoinSet::new();
-    let sent = feed(stream, &conform, &target, lanes_max, &mut lanes).await;
+    let mut failed = feed(stream, &conform, &target, lanes_max, &mut lanes).await.err();
+    if failed.is_some() {
+        lanes.abort_all();
+    }
     let mut files = Vec::new();
-    let mut failed = sent.err();
     while let Some(lane) = lanes.join_next().await {
         match lane.map_err(|error| Error::internal(format!("a writer ended early: {error}"))).flatten() {
             Ok(written) => files.push(written),
-            // What a lane reports explains why the channel to it was closed.
-            Err(error) => failed = Some(error),
+            Err(error) => failed = failed.or(Some(error)),
         }
     }
     if let Some(error) = failed {
+        target.remove_all().await;
         return Err(error);
     }
     files.sort_by_key(|(lane, _)| *lane);
@@ -93,6 +95,7 @@ pub(in crate::tables) async fn write(
 
 type Written = Result<(usize, Vec<FileEntry>)>;
 
+/// Deals the rows out to lanes.
 async fn feed(
     mut stream: SendableRecordBatchStream,
     conform: &Conform,
@@ -115,7 +118,8 @@ async fn feed(
         }
         rows += batch.num_rows();
         if senders[lane].send(batch).await.is_err() {
-            return Err(Error::internal("a writer ended early"));
+            // The lane has failed and will say why.
+            break;
         }
     }
     Ok(())

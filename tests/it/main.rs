@@ -23,6 +23,9 @@ mod command_line;
 // The library as a program uses it.
 mod library;
 
+// What tables promise over their whole life: changes, readers beside maintenance, writers beside each other.
+mod lake;
+
 // psql itself against the server: meta-commands, COPY, cancel.
 mod psql;
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
-use object_store::ObjectStore;
+use object_store::{ObjectStore, ObjectStoreExt};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
+use parking_lot::Mutex;
 use parquet::arrow::AsyncArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
@@ -40,6 +41,8 @@ pub(super) struct Target {
     properties: WriterProperties,
     place: Arc<Place>,
     clock: Clock,
+    /// Files that were begun.
+    begun: Mutex<Vec<Path>>,
 }
 
 impl Target {
@@ -66,7 +69,19 @@ impl Target {
             properties,
             place: Arc::clone(&snapshot.place),
             clock: clock.clone(),
+            begun: Mutex::default(),
         })
+    }
+
+    /// Deletes what was written. What cannot be deleted stays until VACUUM.
+    pub async fn remove_all(&self) {
+        let begun = std::mem::take(&mut *self.begun.lock());
+        for path in begun {
+            match self.place.store.delete(&path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => tracing::warn!(%path, %error, "an uncommitted file stays until VACUUM"),
+            }
+        }
     }
 }
 
@@ -100,6 +115,7 @@ impl OpenFile {
         };
         let store: Arc<dyn ObjectStore> = Arc::clone(&target.place.store);
         let location: Path = target.place.object_path(&path)?;
+        target.begun.lock().push(location.clone());
         // The types are Delta's: readers see strings and binaries, not our in-memory views of them.
         let options =
             ArrowWriterOptions::new().with_properties(target.properties.clone()).with_skip_arrow_metadata(true);

@@ -1,0 +1,223 @@
+//! What tables promise over their whole life: changes, readers beside maintenance, writers beside each other.
+
+use std::collections::BTreeMap;
+
+use arrow::array::AsArray;
+use arrow::compute::concat_batches;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use futures::{SinkExt, StreamExt};
+use headwater::{Config, Database, Reply, Session};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::rows::{Answer, ask};
+use crate::server::Server;
+
+/// How often a row is there.
+type Rows = BTreeMap<Vec<String>, i64>;
+
+async fn database() -> (tempfile::TempDir, std::sync::Arc<Database>) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(Config::in_folder(folder.path())).await.unwrap();
+    (folder, database)
+}
+
+async fn done(session: &Session, sql: &str) -> String {
+    match session.sql(sql).await {
+        Ok(Reply::Done(tag)) => tag.0,
+        Ok(Reply::Rows(rows)) => {
+            rows.collect().await.unwrap();
+            "rows".to_owned()
+        }
+        Ok(_) => panic!("{sql}: an unexpected reply"),
+        Err(error) => panic!("{sql}: {error:?}"),
+    }
+}
+
+async fn lines(session: &Session, sql: &str) -> Vec<Vec<String>> {
+    let Reply::Rows(rows) = session.sql(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}")) else {
+        panic!("{sql} gives no rows")
+    };
+    let batches = rows.collect().await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let Some(first) = batches.first() else { return Vec::new() };
+    let all = concat_batches(&first.schema(), &batches).unwrap();
+    let options = FormatOptions::new().with_null("NULL");
+    let columns: Vec<_> =
+        all.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap()).collect();
+    (0..all.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect()).collect()
+}
+
+fn counted(rows: Vec<Vec<String>>) -> Rows {
+    let mut counts = Rows::new();
+    rows.into_iter().for_each(|row| *counts.entry(row).or_default() += 1);
+    counts
+}
+
+/// A statement that changes `t (k, v)` somehow.
+fn random_statement(random: &mut StdRng) -> String {
+    let (k, v) = (random.random_range(0..12), random.random_range(0..3));
+    match random.random_range(0..9) {
+        0 | 1 => format!("INSERT INTO t SELECT n % 12, n % 3 FROM generate_series({k}, {}) AS g(n)", k + 4 + v),
+        2 => format!("INSERT INTO t VALUES ({k}, NULL), ({k}, NULL)"),
+        3 => format!("UPDATE t SET v = {v} WHERE k = {k}"),
+        4 => format!("UPDATE t SET k = (k + 1) % 12 WHERE k < {k}"),
+        5 => format!("DELETE FROM t WHERE k = {k} AND v = {v}"),
+        6 => format!("DELETE FROM t WHERE k > {k} AND v IS NULL"),
+        7 => format!(
+            "MERGE INTO t USING (VALUES ({k}, {v}), ({}, 7)) AS s(k, v) ON t.k = s.k WHEN MATCHED AND t.v = 1 THEN DELETE \
+             WHEN MATCHED THEN UPDATE SET v = s.v WHEN NOT MATCHED THEN INSERT VALUES (s.k, s.v)",
+            k + 1
+        ),
+        _ => "OPTIMIZE t FULL".to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_changes_lead_from_one_version_to_another() {
+    let (_folder, database) = database().await;
+    let session = database.session().unwrap();
+    let mut random = StdRng::seed_from_u64(20_261_121);
+    done(&session, "CREATE TABLE t (k int, v int)").await;
+    let mut states = vec![Rows::new()];
+    let mut optimized = 0;
+    while states.len() < 60 {
+        let statement = random_statement(&mut random);
+        done(&session, &statement).await;
+        let rows = counted(lines(&session, "SELECT k, v FROM t").await);
+        let history = lines(&session, "DESCRIBE HISTORY t LIMIT 100").await;
+        // A statement that found nothing to change made no version.
+        for commit in &history[..history.len() - states.len()] {
+            optimized += usize::from(commit[2] == "OPTIMIZE");
+            states.push(rows.clone());
+        }
+    }
+    assert!(optimized > 3, "only {optimized} versions that move rows");
+    for (from, to) in [(0, 59), (1, 2), (10, 30), (29, 31), (44, 59)].into_iter().chain((1..59).map(|at| (at, at + 1)))
+    {
+        let sql = format!("SELECT k, v, _change_type FROM table_changes('t', {}, {to})", from + 1);
+        let mut rows = states[from].clone();
+        for mut change in lines(&session, &sql).await {
+            let kind = change.pop().unwrap();
+            let weight = match kind.as_str() {
+                "insert" | "update_postimage" => 1,
+                "delete" | "update_preimage" => -1,
+                other => panic!("{other}"),
+            };
+            *rows.entry(change).or_default() += weight;
+        }
+        rows.retain(|_, count| *count != 0);
+        assert_eq!(rows, states[to], "versions {from} to {to}");
+    }
+    for version in 1..60 {
+        if states[version] == states[version - 1] {
+            let sql = format!("SELECT * FROM table_changes('t', {version}, {version})");
+            assert_eq!(lines(&session, &sql).await, Vec::<Vec<String>>::new(), "version {version} moved rows only");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_query_reads_on_while_its_files_are_replaced_and_vacuumed() {
+    let (folder, database) = database().await;
+    let (reader, writer) = (database.session().unwrap(), database.session().unwrap());
+    done(&writer, "CREATE TABLE t (n bigint)").await;
+    for part in 0..8 {
+        let sql = format!(
+            "INSERT INTO t SELECT n FROM generate_series({}, {}) AS g(n)",
+            part * 10_000,
+            part * 10_000 + 9_999
+        );
+        done(&writer, &sql).await;
+    }
+    let Reply::Rows(mut rows) = reader.sql("SELECT n FROM t").await.unwrap() else { panic!("no rows") };
+    let Reply::Rows(mut old) = reader.sql("SELECT n FROM t VERSION AS OF 4").await.unwrap() else { panic!("no rows") };
+    let first = rows.stream.next().await.unwrap().unwrap();
+    done(&writer, "OPTIMIZE t FULL").await;
+    done(&writer, "DELETE FROM t").await;
+    done(&writer, "VACUUM t RETAIN 0 HOURS").await;
+    assert!(data_files(folder.path()) >= 8, "the files of a running query are gone");
+    let mut seen = first.num_rows();
+    while let Some(batch) = rows.stream.next().await {
+        seen += batch.unwrap().num_rows();
+    }
+    assert_eq!(seen, 80_000);
+    let mut sum = 0;
+    while let Some(batch) = old.stream.next().await {
+        sum += batch.unwrap().column(0).as_primitive::<arrow::datatypes::Int64Type>().values().iter().sum::<i64>();
+    }
+    assert_eq!(sum, (0..40_000).sum::<i64>());
+    drop((rows, old));
+    done(&writer, "VACUUM t RETAIN 0 HOURS").await;
+    assert_eq!(data_files(folder.path()), 0, "nobody reads them any more");
+}
+
+fn data_files(folder: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| match path.is_dir() {
+            true if path.file_name().is_some_and(|name| name == "_delta_log") => 0,
+            true => data_files(&path),
+            false => usize::from(path.extension().is_some_and(|extension| extension == "parquet")),
+        })
+        .sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_loads_of_one_table_overlap() {
+    let server = Server::start();
+    let (slow, quick) = (server.connect().await, server.connect().await);
+    assert_eq!(ask(&slow, "CREATE TABLE t (n int CHECK (n > 0))").await, Answer::Done(0));
+    let mut load = Box::pin(slow.copy_in("COPY t FROM STDIN").await.unwrap());
+    load.send(bytes::Bytes::from("1\n2\n")).await.unwrap();
+    load.flush().await.unwrap();
+    // The load has begun and has not ended: others write, change and merge files.
+    let within = std::time::Duration::from_secs(60);
+    for (sql, count) in
+        [("INSERT INTO t VALUES (10), (11)", 2), ("UPDATE t SET n = 12 WHERE n = 11", 1), ("OPTIMIZE t FULL", 0)]
+    {
+        let answer = tokio::time::timeout(within, ask(&quick, sql)).await.expect("a load holds up other writers");
+        assert!(matches!(answer, Answer::Done(done) if done == count) || count == 0, "{sql}: {answer:?}");
+    }
+    load.send(bytes::Bytes::from("3\n")).await.unwrap();
+    assert_eq!(load.as_mut().finish().await.unwrap(), 3);
+    let Answer::Rows(_, rows) = ask(&quick, "SELECT string_agg(n::text, ',' ORDER BY n) FROM t").await else {
+        panic!()
+    };
+    assert_eq!(rows[0][0].as_deref(), Some("1,2,3,10,12"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_began_before_the_table_changed_its_columns_is_refused() {
+    let server = Server::start();
+    let (slow, quick) = (server.connect().await, server.connect().await);
+    assert_eq!(ask(&slow, "CREATE TABLE t (n int)").await, Answer::Done(0));
+    let mut load = Box::pin(slow.copy_in("COPY t FROM STDIN").await.unwrap());
+    load.send(bytes::Bytes::from("1\n")).await.unwrap();
+    load.flush().await.unwrap();
+    assert_eq!(ask(&quick, "ALTER TABLE t ADD CHECK (n > 1)").await, Answer::Done(0));
+    let error = load.as_mut().finish().await.unwrap_err();
+    assert_eq!(error.as_db_error().unwrap().code().code(), "40001");
+    let Answer::Rows(_, rows) = ask(&quick, "SELECT count(*) FROM t").await else { panic!() };
+    assert_eq!(rows[0][0].as_deref(), Some("0"));
+    assert_eq!(data_files(server.folder()), 0, "the files of the refused load stay");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_analyze_tells_what_was_pruned() {
+    let (_folder, database) = database().await;
+    let session = database.session().unwrap();
+    done(&session, "CREATE TABLE t (n bigint, v text)").await;
+    for part in 0..5 {
+        let sql = format!(
+            "INSERT INTO t SELECT n, 'v' || n FROM generate_series({}, {}) AS g(n)",
+            part * 100,
+            part * 100 + 99
+        );
+        done(&session, &sql).await;
+    }
+    let plan = lines(&session, "EXPLAIN ANALYZE SELECT v FROM t WHERE n = 250").await.concat().join("\n");
+    assert!(plan.contains("files_pruned_by_lake=5 total → 1 matched"), "{plan}");
+    assert!(plan.contains("row_groups_pruned_statistics=1 total → 1 matched"), "{plan}");
+    let plan = lines(&session, "EXPLAIN DELETE FROM t WHERE n = 250").await.concat().join("\n");
+    assert!(plan.starts_with("Delete on t") && plan.contains("DataSourceExec"), "{plan}");
+}
