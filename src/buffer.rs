@@ -14,13 +14,15 @@ use url::Url;
 
 use crate::catalog::Catalog;
 use crate::catalog::Draft;
-use crate::catalog::definition::{ColumnDef, RelationDef};
+use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{Counter, Metrics};
 use crate::tables;
 use crate::tables::{Stores, Table};
+
+mod mend;
 
 /// Tables opened at the same time at start.
 const OPEN_CONCURRENCY_MAX: usize = 16;
@@ -104,7 +106,8 @@ impl Buffer {
             async move { (relation.oid, open_state(&relation, &stores, &clock).await) }
         }));
         let tables: HashMap<_, _> = opened.buffer_unordered(OPEN_CONCURRENCY_MAX).collect().await;
-        let current = ArcSwap::from_pointee(DbVersion { catalog: definitions, tables: Arc::new(tables) });
+        mend_all(&catalog, &tables);
+        let current = ArcSwap::from_pointee(DbVersion { catalog: catalog.snapshot(), tables: Arc::new(tables) });
         Self { current, catalog, stores, clock, metrics: Arc::default(), publishing: Mutex::new(()) }
     }
 
@@ -167,24 +170,49 @@ impl Buffer {
         Ok(result)
     }
 
-    /// Makes the catalog's columns those that the table's log has: after RESTORE or a change by another writer.
-    pub fn adopt_columns(&self, oid: Oid, columns: Vec<ColumnDef>) -> Result<()> {
-        self.define(
-            |draft| {
-                let relation =
-                    draft.relation_by_oid(oid).ok_or_else(|| Error::internal(format!("no relation {oid}")))?;
-                draft.replace_relation(RelationDef { columns, ..RelationDef::clone(&relation) })
-            },
-            |()| TableChanges::default(),
-        )
+    /// Publishes a version that another writer or RESTORE has made; the catalog follows what it says of columns.
+    pub fn follow(&self, oid: Oid, snapshot: Arc<tables::Snapshot>) -> Result<()> {
+        let version = self.current();
+        let relation = version.catalog.relation_by_oid(oid);
+        match relation.map(|relation| mend::mended(&relation, &snapshot)).transpose()?.flatten() {
+            None => {
+                self.publish(oid, snapshot);
+                Ok(())
+            }
+            Some(mended) => {
+                let opened = vec![(oid, Arc::clone(version.table(oid)?))];
+                let changes = TableChanges { opened, closed: Vec::new() };
+                self.define(|draft| draft.replace_relation(mended), |()| changes)
+            }
+        }
     }
 
     /// Looks for versions that others have committed to this table, and publishes what it finds.
     pub async fn refresh(&self, oid: Oid) -> Result<()> {
         let version = self.current();
         let snapshot = version.table(oid)?.refresh().await?;
-        self.publish(oid, snapshot);
-        Ok(())
+        match snapshot.version > version.snapshot(oid)?.version {
+            true => self.follow(oid, snapshot),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Where a crash came between log and catalog, the catalog follows the log.
+fn mend_all(catalog: &Catalog, tables: &HashMap<Oid, TableState>) {
+    for relation in catalog.snapshot().relations() {
+        let Some(TableState::Open { snapshot, .. }) = tables.get(&relation.oid) else { continue };
+        let done = mend::mended(relation, snapshot).and_then(|mended| match mended {
+            Some(mended) => catalog.change(|draft| draft.replace_relation(mended)).map(|_| true),
+            None => Ok(false),
+        });
+        match done {
+            Ok(true) => tracing::warn!(table = %relation.name, "the catalog follows the table's log"),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(table = %relation.name, %error, "the catalog does not follow the table's log")
+            }
+        }
     }
 }
 

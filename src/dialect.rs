@@ -46,7 +46,7 @@ pub use describe::{Describe, DescribeHistory, Restore, TimePoint};
 pub use drop::{Drop, DropKind, Truncate};
 pub use explain::Explain;
 pub use maintenance::{Flush, Optimize, Vacuum};
-pub use names::{column_names, identifier, object_name};
+pub use names::{column_names, identifier, object_name, relation_names};
 pub use options::Options;
 pub use prepared::{Execute, Prepare};
 pub use role::{AlterRole, CreateRole, RoleOptions, RoleSetting};

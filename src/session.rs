@@ -25,6 +25,7 @@ mod create_table;
 mod define;
 mod describe;
 mod execute;
+mod external;
 mod facts;
 pub mod intake;
 mod maintain;

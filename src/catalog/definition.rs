@@ -19,7 +19,7 @@ pub struct SchemaDef {
 }
 
 /// A relation: something with columns that a query can name.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RelationDef {
     pub oid: Oid,
     pub schema: Oid,
@@ -31,14 +31,14 @@ pub struct RelationDef {
 }
 
 /// What stands behind a relation.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum RelationKind {
     Table(TableDef),
     View(ViewDef),
 }
 
 /// A column. `number` is never used twice in one relation.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ColumnDef {
     /// `pg_attribute.attnum`, from 1.
     pub number: i16,
@@ -53,7 +53,7 @@ pub struct ColumnDef {
 }
 
 /// A Delta table.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TableDef {
     /// URL of the Delta folder, without a trailing slash.
     pub location: String,
@@ -67,7 +67,7 @@ pub struct TableDef {
 }
 
 /// A named constraint of a table.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConstraintDef {
     pub oid: Oid,
     pub name: String,
@@ -75,7 +75,7 @@ pub struct ConstraintDef {
 }
 
 /// What a constraint demands.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ConstraintKind {
     /// SQL text of a condition that no row may make false.
     Check {
@@ -95,7 +95,7 @@ pub enum ConstraintKind {
 }
 
 /// A view.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ViewDef {
     /// The SELECT as it was written.
     pub query: String,

@@ -6,6 +6,8 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{self, Expr, Ident, Visit, Visitor};
 
 use crate::catalog::name::ObjectName;
+use crate::dialect::copy::CopySource;
+use crate::dialect::statement::Statement;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The one database of a server; `headwater.public.t` names it, any other first part is another database.
@@ -32,6 +34,43 @@ pub fn object_name(name: &ast::ObjectName) -> Result<ObjectName> {
         })
         .collect::<Result<Vec<_>>>()?;
     ObjectName::from_parts(&parts, DATABASE)
+}
+
+/// The relations that a statement reads or changes, by the names it uses.
+pub fn relation_names(statement: &Statement) -> Vec<ObjectName> {
+    match statement {
+        Statement::Query(query) => names_in(query),
+        Statement::Insert(insert) => names_in(insert),
+        Statement::Update(update) => names_in(update),
+        Statement::Delete(delete) => names_in(delete),
+        Statement::Merge(merge) => names_in(merge),
+        Statement::CreateTable(create) => create.query.as_ref().map(|query| names_in(query)).unwrap_or_default(),
+        Statement::CreateView(create) => names_in(&create.query),
+        Statement::Explain(explain) => relation_names(&explain.statement),
+        Statement::Copy(copy) => match &copy.source {
+            CopySource::Table(name, _) => vec![name.clone()],
+            CopySource::Query(inner) => relation_names(inner),
+        },
+        Statement::Describe(describe) => vec![describe.relation.clone()],
+        Statement::Optimize(optimize) => vec![optimize.table.clone()],
+        Statement::AlterRelation(alter) => vec![alter.name.clone()],
+        _ => Vec::new(),
+    }
+}
+
+fn names_in(part: &impl Visit) -> Vec<ObjectName> {
+    struct Names(Vec<ObjectName>);
+    impl Visitor for Names {
+        type Break = ();
+        fn pre_visit_relation(&mut self, relation: &ast::ObjectName) -> ControlFlow<()> {
+            self.0.extend(object_name(relation));
+            ControlFlow::Continue(())
+        }
+    }
+    let mut names = Names(Vec::new());
+    // The visitor never breaks.
+    let _ = part.visit(&mut names);
+    names.0
 }
 
 /// As PostgreSQL folds: letters of ASCII only.

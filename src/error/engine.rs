@@ -89,11 +89,12 @@ fn from_parquet(error: &ParquetError) -> Error {
 
 fn from_store(error: &object_store::Error) -> Error {
     match error {
-        object_store::Error::NotFound { path, .. } => {
-            Error::new(ErrorKind::UndefinedFile, format!("the file \"{path}\" is missing"))
-                .detail(error.to_string())
-                .hint("`headwater check` lists what is missing. RESTORE TABLE takes a table back to a version without it.")
-        }
+        object_store::Error::NotFound { path, .. } => Error::new(
+            ErrorKind::UndefinedFile,
+            format!("the file \"{path}\" is missing"),
+        )
+        .detail(error.to_string())
+        .hint("`headwater check` lists what is missing. RESTORE TABLE takes a table back to a version without it."),
         _ => Error::new(ErrorKind::IoError, error.to_string()),
     }
 }

@@ -19,6 +19,7 @@ use crate::session::statement::Prepared;
 impl Session {
     /// Finds a statement's parameters and columns.
     pub(super) async fn describe(&self, parsed: &Parsed, types: &[Option<PgType>]) -> Result<Prepared> {
+        self.follow_other_writers(&parsed.statement).await?;
         let scope = self.scope();
         let (described, planned) = self.describe_statement(&scope, &parsed.statement, types).await?;
         Ok(Prepared {

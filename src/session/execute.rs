@@ -24,6 +24,7 @@ pub(super) async fn run(
     if let Some(word) = writes(statement) {
         session.transaction.lock().refuse_writes(word)?;
     }
+    session.follow_other_writers(statement).await?;
     let scope = session.scope();
     let engine = session.server.engine();
     match statement {

@@ -88,11 +88,7 @@ impl Session {
             TimePoint::Timestamp(expression) => At::Timestamp(self.server.engine().moment(scope, expression)?),
         };
         let snapshot = scope.version.table(relation.oid)?.restore(&at).await?;
-        if snapshot.columns()?.iter().map(|column| &column.name).ne(relation.columns.iter().map(|column| &column.name))
-        {
-            self.server.buffer().adopt_columns(relation.oid, snapshot.columns()?)?;
-        }
-        self.server.buffer().publish(relation.oid, snapshot);
+        self.server.buffer().follow(relation.oid, snapshot)?;
         Ok(Tag("RESTORE TABLE".to_owned()))
     }
 

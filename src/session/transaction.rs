@@ -34,6 +34,11 @@ impl Transaction {
         }
     }
 
+    /// True where the next statement sees the version that an earlier one saw.
+    pub(crate) fn is_pinned(&self) -> bool {
+        matches!(self, Self::Active { version: Some(_), .. })
+    }
+
     /// Refuses what cannot be done inside a transaction.
     pub(crate) fn refuse_writes(&self, what: &str) -> Result<()> {
         match self {

@@ -26,25 +26,131 @@ async fn deltalake_and_duckdb_see_the_same_rows() {
         let answer = ask(&client, sql).await;
         assert!(matches!(answer, Answer::Done(_)), "{sql}: {answer:?}");
     }
-    compare(&server, &client).await;
+    compare(&server, &client, "shared", SHARED, None).await;
     // Fewer, larger files are still the same table.
     let answer = ask(&client, "OPTIMIZE shared").await;
     assert!(!matches!(answer, Answer::Failed(..)), "{answer:?}");
-    compare(&server, &client).await;
+    compare(&server, &client, "shared", SHARED, None).await;
 }
 
-async fn compare(server: &Server, client: &tokio_postgres::Client) {
-    let ours = "SELECT count(*), sum(id), min(name), max(day), sum(price), count(note) FROM shared";
-    let Answer::Rows(_, rows) = ask(client, ours).await else { panic!("the table cannot be read") };
-    let location = table_folder(&server.folder().join("tables"), "shared");
-    let script = root().join("tests/interop/read.py");
-    let printed = text_of(Command::new(python()).arg(script).arg(&location));
-    assert_eq!(printed.lines().count(), 2, "{printed}");
-    for line in printed.lines() {
-        let reader: serde_json::Value = serde_json::from_str(line).expect("the script prints JSON");
-        let sees: Vec<Option<String>> = serde_json::from_value(reader["sees"].clone()).expect("a list of texts");
-        assert_eq!(sees, rows[0], "{}", reader["reader"]);
+const SHARED: &str = "SELECT count(*), sum(id), min(name), max(day)::varchar, sum(price)::varchar, count(note) FROM {}";
+
+/// Flights of 2001, as the npm package `vega-datasets` has them: 3 M rows.
+const FLIGHTS: &str = "SELECT count(*), sum(delay)::bigint, sum(distance)::bigint, min(date), count(DISTINCT origin), \
+    max(destination), count(*) FILTER (WHERE delay > 60) FROM {}";
+
+/// What is done to them, and how many rows each statement changes by DuckDB's count of the source.
+const FLIGHT_CHANGES: [(&str, &str); 3] = [
+    ("UPDATE flights SET delay = 0 WHERE delay < 0 AND origin = 'ANC'", "delay < 0 AND origin = 'ANC'"),
+    ("DELETE FROM flights WHERE destination = 'LAX' AND month = 3", "destination = 'LAX' AND date LIKE '03%'"),
+    (
+        "MERGE INTO flights f USING (SELECT DISTINCT origin FROM flights WHERE distance > 4000) s ON f.origin = s.origin \
+         WHEN MATCHED AND f.delay > 600 THEN DELETE",
+        "delay > 600 AND origin IN (SELECT origin FROM {} WHERE distance > 4000) AND NOT (destination = 'LAX' AND date LIKE '03%')",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_flights_are_the_same_for_everybody() {
+    let source = flights();
+    let server =
+        Server::start_with(&["--file-locations", source.parent().expect("a file has a folder").to_str().unwrap()]);
+    let client = server.connect().await;
+    let create = "CREATE TABLE flights (date text NOT NULL, delay bigint, distance bigint, origin text, destination text, \
+         month int GENERATED ALWAYS AS (substr(date, 1, 2)::int) STORED, CHECK (distance >= 0)) PARTITIONED BY (month)";
+    assert_eq!(ask(&client, create).await, Answer::Done(0));
+    let load = format!(
+        "INSERT INTO flights SELECT date, delay, distance, origin, destination FROM read_parquet('{}')",
+        source.display()
+    );
+    assert_eq!(ask(&client, &load).await, Answer::Done(3_000_000));
+    compare(&server, &client, "flights", FLIGHTS, Some(&source)).await;
+    for (sql, condition) in FLIGHT_CHANGES {
+        let count = format!("SELECT count(*) FROM {{}} WHERE {condition}");
+        let expected =
+            reader(&server, "flights", &count, Some(&source)).last().expect("the source is read").1[0].clone();
+        let Answer::Done(changed) = ask(&client, sql).await else { panic!("{sql}") };
+        assert_eq!(Some(changed.to_string()), expected, "{sql}");
+        compare(&server, &client, "flights", FLIGHTS, None).await;
     }
+    assert!(!matches!(ask(&client, "OPTIMIZE flights FULL").await, Answer::Failed(..)));
+    compare(&server, &client, "flights", FLIGHTS, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_writer_commits_is_seen_by_the_next_statement() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = folder.path().join("theirs");
+    let write = |arguments: &[&str]| {
+        text_of(Command::new(python()).arg(root().join("tests/interop/write.py")).arg(&table).args(arguments));
+    };
+    write(&["create"]);
+    let server = Server::start_with(&["--file-locations", folder.path().to_str().unwrap()]);
+    let (client, pinned) = (server.connect().await, server.connect().await);
+    let rows = async |client: &tokio_postgres::Client, sql: &str| match ask(client, sql).await {
+        Answer::Rows(_, rows) => rows.iter().map(|row| crate::rows::line(row)).collect::<Vec<_>>().join("; "),
+        other => format!("{other:?}"),
+    };
+    let register = format!("CREATE TABLE theirs USING DELTA LOCATION '{}'", table.display());
+    assert_eq!(ask(&client, &register).await, Answer::Done(0));
+    assert_eq!(ask(&client, "CREATE VIEW through AS SELECT id FROM theirs").await, Answer::Done(0));
+    let prepared = client.prepare("SELECT count(*) FROM theirs").await.unwrap();
+    assert_eq!(ask(&pinned, "BEGIN").await, Answer::Done(0));
+    assert_eq!(rows(&pinned, "SELECT count(*) FROM theirs").await, "100");
+    write(&["append", "100"]);
+    assert_eq!(rows(&client, "SELECT count(*), max(id) FROM theirs").await, "200 | 199");
+    assert_eq!(rows(&pinned, "SELECT count(*) FROM theirs").await, "100", "a transaction sees one version");
+    write(&["append", "200"]);
+    assert_eq!(rows(&client, "SELECT count(*) FROM through").await, "300");
+    write(&["append", "300"]);
+    assert_eq!(client.query_one(&prepared, &[]).await.unwrap().get::<_, i64>(0), 400);
+    write(&["widen"]);
+    assert_eq!(rows(&client, "SELECT count(*), count(score), sum(score) FROM theirs").await, "500 | 100 | 50");
+    write(&["delete", "id < 50"]);
+    assert_eq!(ask(&client, "UPDATE theirs SET score = 1 WHERE id < 100").await, Answer::Done(50));
+    let count = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'theirs'";
+    assert_eq!(rows(&client, count).await, "3");
+    assert_eq!(rows(&client, "SELECT count(*), count(score) FROM theirs").await, "450 | 150");
+}
+
+/// All readers see what we see.
+async fn compare(server: &Server, client: &tokio_postgres::Client, table: &str, query: &str, source: Option<&Path>) {
+    let Answer::Rows(_, rows) = ask(client, &query.replace("{}", table)).await else {
+        panic!("{table} cannot be read")
+    };
+    for (name, sees) in reader(server, table, query, source) {
+        assert_eq!(sees, rows[0], "{name}");
+    }
+}
+
+/// The row that each of the other readers gives.
+fn reader(server: &Server, table: &str, query: &str, source: Option<&Path>) -> Vec<(String, Vec<Option<String>>)> {
+    let location = table_folder(&server.folder().join("tables"), table);
+    let script = root().join("tests/interop/read.py");
+    let printed = text_of(Command::new(python()).arg(script).arg(&location).arg(query).args(source));
+    assert_eq!(printed.lines().count(), 2 + usize::from(source.is_some()), "{printed}");
+    let parse = |line: &str| {
+        let reader: serde_json::Value = serde_json::from_str(line).expect("the script prints JSON");
+        let sees = serde_json::from_value(reader["sees"].clone()).expect("a list of texts");
+        (reader["reader"].to_string(), sees)
+    };
+    printed.lines().map(parse).collect()
+}
+
+/// The file with the flights, from the npm package.
+fn flights() -> PathBuf {
+    let folder = root().join("target/vega-datasets");
+    let file = folder.join("package/data/flights-3m.parquet");
+    if !file.exists() {
+        std::fs::create_dir_all(&folder).expect("the target folder can be written");
+        let package =
+            text_of(Command::new("npm").args(["pack", "--silent", "vega-datasets@2.11.0"]).current_dir(&folder));
+        let package = folder.join(package.trim());
+        text_of(
+            Command::new("tar").arg("-xzf").arg(package).arg("package/data/flights-3m.parquet").current_dir(&folder),
+        );
+    }
+    file
 }
 
 /// The folder of a table: its name and a short number.

@@ -1,0 +1,44 @@
+//! Tables whose folder others write too: before a statement is planned, what they have committed since is read.
+
+use std::collections::BTreeSet;
+
+use crate::catalog::Found;
+use crate::catalog::definition::RelationKind;
+use crate::catalog::name::Oid;
+use crate::dialect::{Statement, relation_names};
+use crate::error::Result;
+use crate::session::Session;
+
+impl Session {
+    /// Brings the external tables that a statement names, itself or through views, up to date: one look for the next
+    /// commit a table. Inside a transaction that has begun to read, its version stays.
+    pub(super) async fn follow_other_writers(&self, statement: &Statement) -> Result<()> {
+        if self.transaction.lock().is_pinned() {
+            return Ok(());
+        }
+        for oid in self.external_tables(statement) {
+            self.server.buffer().refresh(oid).await?;
+        }
+        Ok(())
+    }
+
+    fn external_tables(&self, statement: &Statement) -> BTreeSet<Oid> {
+        let names = relation_names(statement);
+        let catalog = &self.server.buffer().current().catalog;
+        let search_path = self.settings.lock().search_path();
+        let found = names.iter().filter_map(|name| match catalog.find(name, &search_path) {
+            Some(Found::Relation(relation)) => Some(relation.oid),
+            _ => None,
+        });
+        let (mut left, mut seen, mut external): (Vec<Oid>, _, _) = (found.collect(), BTreeSet::new(), BTreeSet::new());
+        while let Some(oid) = left.pop() {
+            let Some(relation) = catalog.relation_by_oid(oid).filter(|_| seen.insert(oid)) else { continue };
+            match &relation.kind {
+                RelationKind::View(view) => left.extend(&view.depends_on),
+                RelationKind::Table(table) if table.external => drop(external.insert(oid)),
+                RelationKind::Table(_) => {}
+            }
+        }
+        external
+    }
+}
