@@ -146,9 +146,12 @@ impl Engine {
                 .detail("It is in none of the configured file locations.")
                 .hint("Start the server with --file-locations, a list of folders and URLs that statements may use.")
         };
-        if let Some((scheme, _)) = path.split_once("://")
-            && scheme != "file"
-        {
+        let decoded = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+        if decoded.split('/').any(|part| part == "..") && decoded != path {
+            return Err(refused());
+        }
+        let (scheme, rest) = path.split_once("://").unwrap_or(("file", path));
+        if !scheme.eq_ignore_ascii_case("file") {
             let url = Url::parse(path).map_err(|error| {
                 Error::new(ErrorKind::InvalidParameterValue, format!("\"{path}\" is not a URL"))
                     .detail(error.to_string())
@@ -157,15 +160,15 @@ impl Engine {
                 let location = location.trim_end_matches('/');
                 url.as_str().strip_prefix(location).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             };
-            let climbs = path.split('/').any(|part| part == ".." || part.eq_ignore_ascii_case("%2e%2e"));
+            let climbs = path.split('/').any(|part| part == "..");
             return if !climbs && self.config().file_locations.iter().any(inside) { Ok(url) } else { Err(refused()) };
         }
-        let local = resolved(Path::new(path.strip_prefix("file://").unwrap_or(path)))?.ok_or_else(refused)?;
+        let local = resolved(Path::new(rest))?.ok_or_else(refused)?;
         let inside = |location: &String| {
             let folder = Path::new(location.strip_prefix("file://").unwrap_or(location));
             std::fs::canonicalize(folder).is_ok_and(|folder| local.starts_with(folder))
         };
-        if !self.config().file_locations.iter().any(inside) {
+        if !self.config().file_locations.iter().any(inside) || links_out(&local)? {
             return Err(refused());
         }
         let url = if path.ends_with('/') || local.is_dir() {
@@ -184,4 +187,22 @@ fn resolved(path: &Path) -> Result<Option<std::path::PathBuf>> {
     let found = absolute.ancestors().find_map(|folder| Some((existing(folder)?, absolute.strip_prefix(folder).ok()?)));
     let climbs = |rest: &Path| rest.components().any(|part| part == std::path::Component::ParentDir);
     Ok(found.and_then(|(folder, rest)| (!climbs(rest)).then(|| folder.join(rest))))
+}
+
+/// True where a link below the folder leads out of it: a listing would follow it.
+fn links_out(folder: &Path) -> Result<bool> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(below) = folders.pop().filter(|path| path.is_dir()) {
+        for entry in std::fs::read_dir(below)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_symlink() && std::fs::canonicalize(entry.path()).is_ok_and(|to| !to.starts_with(folder)) {
+                return Ok(true);
+            }
+            if kind.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(false)
 }

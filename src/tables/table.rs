@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, Utc};
+use futures::StreamExt;
 use parking_lot::Mutex;
 use url::Url;
 
@@ -56,6 +57,11 @@ impl Table {
         let place = table.log.place();
         if Listing::read(place, 0).await?.latest().is_some() {
             return Err(already_there(location));
+        }
+        // What lies there would become part of the table's folder, and go with it.
+        if place.store.list(Some(&place.root)).next().await.transpose()?.is_some() {
+            let message = format!("the location \"{location}\" is not empty");
+            return Err(Error::new(ErrorKind::ObjectNotInPrerequisiteState, message).hint("Name a folder of its own."));
         }
         let now_ms = clock.now().timestamp_millis();
         let definition = Definition::of_spec(spec, now_ms)?;

@@ -13,7 +13,7 @@ import duckdb_extension_delta
 
 
 def summary(connection, query, relation):
-    row = connection.sql(query.format(relation)).fetchone()
+    row = connection.sql(query.replace("{}", relation)).fetchone()
     return [None if value is None else str(value) for value in row]
 
 

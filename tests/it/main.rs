@@ -26,6 +26,9 @@ mod library;
 // What tables promise over their whole life: changes, readers beside maintenance, writers beside each other.
 mod lake;
 
+// What runs out or is broken: disk, memory, files, logs, paths. Others live on.
+mod limits;
+
 // psql itself against the server: meta-commands, COPY, cancel.
 mod psql;
 

@@ -25,7 +25,10 @@ pub struct Server {
 
 /// The program of the project.
 pub fn headwater() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_headwater"));
+    without_settings(Command::new(env!("CARGO_BIN_EXE_headwater")))
+}
+
+fn without_settings(mut command: Command) -> Command {
     // The tests decide, not the shell they are run from.
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HEADWATER_") || name.starts_with("AWS_")) {
         command.env_remove(name);
@@ -50,14 +53,32 @@ impl Server {
     /// A server on a folder that the test keeps.
     pub fn open(folder: &Path, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let (program, address) = launch(folder, &arguments);
+        let (program, address) = launch(headwater(), folder, &arguments);
         Self { program, address, folder: folder.to_owned(), arguments, _temporary: None }
+    }
+
+    /// A server on an empty database, on a disk of so many megabytes that nobody else sees: [`Server::seen_folder`].
+    pub fn start_on_small_disk(megabytes: u32) -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary folder can be made");
+        let disk = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
+        let mut command = without_settings(Command::new("unshare"));
+        command.args(["-rm", "sh", "-c", disk, "sh", &format!("{megabytes}m")]).arg(temporary.path());
+        command.arg(env!("CARGO_BIN_EXE_headwater"));
+        let folder = temporary.path().join("data");
+        let (program, address) = launch(command, &folder, &[]);
+        Self { program, address, folder, arguments: Vec::new(), _temporary: Some(temporary) }
+    }
+
+    /// The folder as the server sees it.
+    pub fn seen_folder(&self) -> PathBuf {
+        let own = self.folder.strip_prefix("/").expect("the folder is absolute");
+        Path::new(&format!("/proc/{}/root", self.id())).join(own)
     }
 
     /// Kills the server without warning and starts it again on its folder.
     pub fn kill_and_restart(&mut self) {
         self.program.kill();
-        (self.program, self.address) = launch(&self.folder, &self.arguments);
+        (self.program, self.address) = launch(headwater(), &self.folder, &self.arguments);
     }
 
     /// Sends SIGTERM and gives the exit code.
@@ -104,8 +125,7 @@ pub async fn connect(port: u16, database: &str) -> Client {
     client
 }
 
-fn launch(folder: &Path, arguments: &[String]) -> (Running, SocketAddr) {
-    let mut command = headwater();
+fn launch(mut command: Command, folder: &Path, arguments: &[String]) -> (Running, SocketAddr) {
     command.arg("serve").arg("--data").arg(folder).args(["--pg", "127.0.0.1:0", "--http", "off"]).args(arguments);
     let mut program = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
     let stdout = program.child().stdout.take().expect("standard output is piped");

@@ -1,0 +1,233 @@
+//! What runs out or is broken: disk, memory, files, logs, paths. The statement fails with its code, others live on.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::Client;
+
+use crate::program::run;
+use crate::rows::{Answer, ask, line};
+use crate::server::{Server, headwater};
+
+/// The one value of a query, or its failure.
+async fn one(client: &Client, sql: &str) -> String {
+    match ask(client, sql).await {
+        Answer::Rows(_, rows) => rows.iter().map(|row| line(row)).collect::<Vec<_>>().join("; "),
+        Answer::Done(count) => format!("done {count}"),
+        Answer::Failed(code, message) => format!("{code} {message}"),
+    }
+}
+
+/// All files below a folder, staging files too.
+fn all_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        match entry.is_dir() {
+            true => files.extend(all_files(&entry)),
+            false => files.push(entry),
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Rows that do not compress.
+fn noise(rows: u32) -> String {
+    format!("SELECT n, md5(n::text) || md5((-n)::text) || md5((n * 7)::text) FROM generate_series(1, {rows}) AS g(n)")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_fails_the_statement_and_leaves_nothing() {
+    let server = Server::start_on_small_disk(12);
+    let client = server.connect().await;
+    assert_eq!(one(&client, "CREATE TABLE t (n int, v text)").await, "done 0");
+    assert_eq!(one(&client, &format!("INSERT INTO t {}", noise(100))).await, "done 100");
+    let tables = server.seen_folder().join("tables");
+    let before = all_files(&tables);
+    for statement in [
+        format!("INSERT INTO t {}", noise(400_000)),
+        format!("CREATE TABLE u AS {}", noise(400_000)),
+        format!(
+            "MERGE INTO t USING ({}) AS s(n, v) ON t.n = s.n WHEN NOT MATCHED THEN INSERT VALUES (s.n, s.v)",
+            noise(400_000)
+        ),
+    ] {
+        let failed = one(&client, &statement).await;
+        assert!(failed.starts_with("53100 "), "{failed}");
+        assert_eq!(all_files(&tables), before, "{statement} leaves files");
+    }
+    assert_eq!(one(&client, "SELECT count(*), min(n), max(n) FROM t").await, "100 | 1 | 100");
+    assert_eq!(one(&client, "UPDATE t SET v = 'x' WHERE n = 1").await, "done 1");
+    assert_eq!(one(&client, "SELECT count(*) FROM t WHERE v = 'x'").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_over_its_memory_fails_and_others_live_on() {
+    let server = Server::start_with(&["--memory-bytes-max", "48MiB", "--spill-bytes-max", "8MiB"]);
+    let (greedy, modest) = (server.connect().await, server.connect().await);
+    assert_eq!(one(&modest, "CREATE TABLE t AS SELECT n FROM generate_series(1, 1000) AS g(n)").await, "done 1000");
+    let running = tokio::spawn(async move {
+        let hungry =
+            "SELECT length(string_agg(md5(n::text) || md5((-n)::text), '')) FROM generate_series(1, 2000000) AS g(n)";
+        let failed = one(&greedy, hungry).await;
+        assert!(failed.starts_with("53200 out of memory"), "{failed}");
+        let sorted = "SELECT count(*) FROM (SELECT md5(n::text) AS v, row_number() OVER (ORDER BY md5(n::text)) FROM generate_series(1, 2000000) AS g(n)) s";
+        let failed = one(&greedy, sorted).await;
+        assert!(failed.starts_with("53100 the spill folder is full"), "{failed}");
+        greedy
+    });
+    let mut asked = 0;
+    while !running.is_finished() {
+        assert_eq!(one(&modest, "SELECT count(*) FROM t").await, "1000");
+        asked += 1;
+    }
+    assert!(asked > 2, "the others were not served meanwhile");
+    let greedy = running.await.unwrap();
+    assert_eq!(one(&greedy, "SELECT sum(n) FROM t").await, "500500");
+    assert_eq!(all_files(&server.folder().join("spill")), Vec::<PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_table_is_named_and_the_others_serve() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut server = Server::open(&data, &[]);
+    let client = server.connect().await;
+    for name in ["corrupt", "missing", "sound"] {
+        assert_eq!(one(&client, &format!("CREATE TABLE {name} (n int)")).await, "done 0");
+        assert_eq!(one(&client, &format!("INSERT INTO {name} VALUES (1), (2)")).await, "done 2");
+    }
+    let file = |table: &str, ending: &str| {
+        let files = all_files(&data.join("tables"));
+        let found = |path: &&PathBuf| {
+            path.to_string_lossy().contains(&format!("/{table}-")) && path.to_string_lossy().ends_with(ending)
+        };
+        files.iter().find(found).expect("the table has the file").clone()
+    };
+    fs::remove_file(file("missing", ".parquet")).unwrap();
+    let lost = one(&client, "SELECT sum(n) FROM missing").await;
+    assert!(lost.starts_with("58P01") && lost.contains("/missing-"), "{lost}");
+    assert_eq!(one(&client, "SELECT sum(n) FROM sound").await, "3");
+    fs::write(file("corrupt", "1.json"), "{\"add\": nonsense\n").unwrap();
+    server.kill_and_restart();
+    let client = server.connect().await;
+    let broken = one(&client, "SELECT sum(n) FROM corrupt").await;
+    assert!(broken.starts_with("XX001") && broken.contains("table \"corrupt\""), "{broken}");
+    assert_eq!(one(&client, "SELECT sum(n) FROM sound").await, "3");
+    assert_eq!(one(&client, "INSERT INTO sound VALUES (3)").await, "done 1");
+    assert_eq!(server.terminate(), Some(0));
+    let report = run(headwater().arg("check").arg("--data").arg(&data));
+    let text = String::from_utf8_lossy(&report.stdout);
+    assert_eq!(report.status.code(), Some(1), "{text}");
+    assert!(text.contains("table \"corrupt\"") && text.contains("DROP TABLE"), "{text}");
+    assert!(text.contains("the file is missing") && text.contains("RESTORE TABLE missing"), "{text}");
+    // The way out that it names.
+    let server = Server::open(&data, &[]);
+    let client = server.connect().await;
+    assert_eq!(one(&client, "RESTORE TABLE missing TO VERSION AS OF 0").await, "done 0");
+    assert_eq!(one(&client, "SELECT count(*) FROM missing").await, "0");
+    assert_eq!(one(&client, "DROP TABLE corrupt").await, "done 0");
+    drop((client, server));
+    let report = run(headwater().arg("check").arg("--data").arg(&data));
+    assert_eq!(report.status.code(), Some(0), "{}", String::from_utf8_lossy(&report.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_does_not_lead_out_of_the_allowed_locations() {
+    let folder = tempfile::tempdir().unwrap();
+    let (allowed, secret) = (folder.path().join("allowed"), folder.path().join("secret"));
+    fs::create_dir_all(allowed.join("inner")).unwrap();
+    fs::create_dir_all(&secret).unwrap();
+    fs::write(allowed.join("good.csv"), "a\n1\n").unwrap();
+    fs::write(secret.join("file.csv"), "a\n2\n").unwrap();
+    std::os::unix::fs::symlink(&secret, allowed.join("link")).unwrap();
+    std::os::unix::fs::symlink(secret.join("file.csv"), allowed.join("link.csv")).unwrap();
+    let server = Server::start_with(&["--file-locations", allowed.to_str().unwrap()]);
+    let client = server.connect().await;
+    let (allowed, secret) = (allowed.display(), secret.display());
+    assert_eq!(one(&client, &format!("SELECT * FROM read_csv('{allowed}/good.csv')")).await, "1");
+    for path in [
+        format!("{secret}/file.csv"),
+        format!("file://{secret}/file.csv"),
+        format!("{allowed}/../secret/file.csv"),
+        format!("{allowed}/inner/../../secret/file.csv"),
+        format!("{allowed}/link/file.csv"),
+        format!("{allowed}/link.csv"),
+        format!("{allowed}/%2e%2e/secret/file.csv"),
+        format!("file://{allowed}/%2E%2E/secret/file.csv"),
+        format!("file://{allowed}/.%2e/secret/file.csv"),
+        format!("{allowed}-not/file.csv"),
+        "/etc/passwd".to_owned(),
+        "../../etc/passwd".to_owned(),
+        "s3://other/file.csv".to_owned(),
+    ] {
+        let reads_and_writes = [
+            format!("SELECT * FROM read_csv('{path}')"),
+            format!("SELECT * FROM read_json('{path}')"),
+            format!("SELECT * FROM read_parquet('{path}')"),
+            format!("CREATE TABLE t (a int) LOCATION '{path}'"),
+            format!("CREATE TABLE t USING DELTA LOCATION '{path}'"),
+            format!("COPY (SELECT 1) TO '{path}'"),
+        ];
+        for sql in reads_and_writes {
+            let refused = one(&client, &sql).await;
+            assert!(refused.starts_with("42501 permission denied for location"), "{sql}: {refused}");
+        }
+    }
+    assert_eq!(fs::read_to_string(format!("{secret}/file.csv")).unwrap(), "a\n2\n");
+    let listed = one(&client, &format!("SELECT * FROM read_csv('{allowed}/')")).await;
+    assert!(listed.starts_with("42501"), "a listing follows links: {listed}");
+    fs::remove_file(format!("{allowed}/link")).unwrap();
+    fs::remove_file(format!("{allowed}/link.csv")).unwrap();
+    assert_eq!(one(&client, &format!("SELECT * FROM read_csv('{allowed}/')")).await, "1");
+    // A folder that holds something else is not taken for a table, nor emptied when the statement fails.
+    let taken = one(&client, &format!("CREATE TABLE t LOCATION '{allowed}' AS SELECT 1 / 0")).await;
+    assert!(taken.starts_with("55000"), "{taken}");
+    assert_eq!(one(&client, &format!("SELECT * FROM read_csv('{allowed}/good.csv')")).await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_row_of_csv_is_named_or_skipped_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rows.csv");
+    fs::write(&file, "id,v\n1,a\ntwo,b\n3,c\n99999999999,d\n").unwrap();
+    let server = Server::start_with(&["--file-locations", folder.path().to_str().unwrap()]);
+    let client = server.connect().await;
+    assert_eq!(one(&client, "CREATE TABLE t (id int, v text)").await, "done 0");
+    let copy = format!("COPY t FROM '{}' WITH (FORMAT csv, HEADER", file.display());
+    let error = client.batch_execute(&format!("{copy})")).await.unwrap_err();
+    let error = error.as_db_error().unwrap();
+    assert_eq!((error.code().code(), error.where_()), ("22P02", Some("COPY t, line 3, column id: \"two\"")));
+    assert_eq!(one(&client, "SELECT count(*) FROM t").await, "0");
+    let psql = run(server.psql().args(["-c", &format!("{copy}, ON_ERROR ignore)")]));
+    assert_eq!(String::from_utf8_lossy(&psql.stdout).trim(), "COPY 2");
+    assert!(String::from_utf8_lossy(&psql.stderr).contains("2 rows were skipped"), "{psql:?}");
+    assert_eq!(one(&client, "SELECT sum(id) FROM t").await, "4");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_is_killed_while_it_loads_frees_what_it_held() {
+    let server = Server::start();
+    let client = server.connect().await;
+    assert_eq!(one(&client, "CREATE TABLE t (n bigint, v text)").await, "done 0");
+    let before = all_files(&server.folder().join("tables"));
+    let mut load = server.psql().args(["-c", &format!("INSERT INTO t {}", noise(200_000_000))]).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while one(&client, "SELECT count(*) FROM system.queries WHERE state = 'running' AND sql LIKE 'INSERT INTO t%'")
+        .await
+        != "1"
+    {
+        assert!(Instant::now() < until, "the load does not begin");
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    load.kill().unwrap();
+    load.wait().unwrap();
+    let held = "SELECT count(*) FROM system.queries WHERE state = 'running' AND sql LIKE 'INSERT INTO t%'";
+    while one(&client, held).await != "0" || all_files(&server.folder().join("tables")) != before {
+        assert!(Instant::now() < until, "the load still runs, or its files stay");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(one(&client, "INSERT INTO t VALUES (1, 'a')").await, "done 1");
+    assert_eq!(one(&client, "DELETE FROM t").await, "done 1");
+}
