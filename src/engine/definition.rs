@@ -5,21 +5,25 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlanBuilder, Volatility};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Volatility};
 use datafusion::sql::sqlparser::ast;
 use tokio_util::sync::CancellationToken;
 
+use crate::buffer::TableChanges;
+use crate::catalog::Draft;
 use crate::catalog::definition::{ColumnDef, ConstraintKind, RelationDef};
 use crate::dialect;
 use crate::engine::functions::cast::{CAST, depends_on_session};
 use crate::engine::insert::source_column;
+use crate::engine::overlay::Overlay;
+use crate::engine::plan::Planner;
 use crate::engine::run::bound;
 use crate::engine::target::Target;
 use crate::engine::update::has_subquery;
 use crate::engine::write::{Filling, column_expression};
 use crate::engine::{Engine, Planned, Scope};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tables::{Change, MetadataChange, Operation, Reads, Table};
+use crate::tables::{Change, MetadataChange, Operation, Table};
 
 impl Engine {
     /// Plans every default, generated column and CHECK of a definition, so that none fails at the first row.
@@ -88,80 +92,108 @@ impl Engine {
         Ok(count)
     }
 
-    /// Writes the whole table again with the columns of `new`. `values` says for each where it comes from, as an
-    /// expression over the old columns; `None` takes the default.
-    pub async fn rewrite_table(
+    /// Gives a table another definition: one commit, and then `edit` in the catalog, visible together. Once the commit has
+    /// begun both are finished, also when the client has gone.
+    pub async fn redefine(
         &self,
         scope: &Scope,
-        old: &Arc<RelationDef>,
-        new: &RelationDef,
-        values: Vec<Option<ast::Expr>>,
-        metadata: MetadataChange,
-        cancel: &CancellationToken,
-    ) -> Result<()> {
-        let target = Target { relation: Arc::clone(old), alias: old.name.clone() };
-        let (writer, scope) = self.lock(scope, &target).await?;
-        let scan = target.scan(&scope, None)?;
-        let overlay = crate::engine::overlay::Overlay::default();
-        let planner = crate::engine::plan::Planner::new(&scope, &overlay);
-        let mut fillings = Vec::with_capacity(values.len());
-        for value in values {
-            fillings.push(match value {
-                Some(value) => Filling::Given(planner.expression(value, scan.schema(), &[])?),
-                None => Filling::Default,
-            });
-        }
-        let plan = self.stored_rows(&scope, new, scan, &fillings, &[])?;
-        let stream = self.run_plan(&scope, &plan, cancel).await?;
-        let checked = self.checked(&scope, new, stream)?;
-        let added = writer.write_as(&metadata, checked, &self.write_options()).await?;
-        let removed = writer.snapshot().files().iter().map(|file| file.path.clone()).collect();
-        let change = Change {
-            added,
-            removed,
-            metadata: Some(metadata),
-            reads: Reads::Everything,
-            ..Change::new(Operation::new("REPLACE COLUMNS"))
-        };
-        self.commit(old.oid, writer, change, cancel).await.map(|_| ())
-    }
-
-    /// Commits a change of metadata alone.
-    pub async fn change_metadata(
-        &self,
-        scope: &Scope,
-        relation: &RelationDef,
+        redefined: Redefined,
         operation: &str,
-        metadata: MetadataChange,
+        edit: impl FnOnce(&mut Draft) -> Result<()> + Send + 'static,
         cancel: &CancellationToken,
     ) -> Result<()> {
-        let writer = scope.version.table(relation.oid)?.lock().await?;
-        let change =
-            Change { metadata: Some(metadata), reads: Reads::Everything, ..Change::new(Operation::new(operation)) };
-        self.commit(relation.oid, writer, change, cancel).await.map(|_| ())
+        let Redefined { old, new, metadata, values, requirements } = redefined;
+        let oid = old.oid;
+        let target = Target { alias: old.name.clone(), relation: old };
+        let (mut writer, scope) = self.lock(scope, &target).await?;
+        for requirement in requirements {
+            self.require(&scope, &target, requirement, cancel).await?;
+        }
+        let mut change = Change::new(Operation::new(operation));
+        if let Some(values) = values {
+            let scan = target.scan(&scope, None)?;
+            let plan = rewritten(self, &scope, &new, scan, values)?;
+            let stream = self.run_plan(&scope, &plan, cancel).await?;
+            let checked = self.checked(&scope, &new, stream)?;
+            change.added = writer.write_as(&metadata, checked, &self.write_options(&new)).await?;
+            change.removed = writer.snapshot().files().iter().map(|file| file.path.clone()).collect();
+        }
+        change.metadata = Some(metadata);
+        if cancel.is_cancelled() {
+            writer.discard(&change.added).await;
+            return Err(crate::engine::run::canceled());
+        }
+        let buffer = Arc::clone(self.buffer());
+        let finished = tokio::spawn(async move {
+            writer.commit(change).await?;
+            let opened = vec![(oid, Arc::clone(writer.table()))];
+            buffer.define(edit, |()| TableChanges { opened, closed: Vec::new() })
+        });
+        finished.await.map_err(|error| {
+            Error::new(ErrorKind::StatementCompletionUnknown, format!("the commit ended unexpectedly: {error}"))
+        })?
     }
 
-    /// The first row for which `condition` does not hold makes an error of `kind`.
-    pub async fn require_of_rows(
+    /// An error where some row does not meet the requirement.
+    async fn require(
         &self,
         scope: &Scope,
-        relation: &Arc<RelationDef>,
-        condition: &str,
-        error: impl FnOnce() -> Error,
+        target: &Target,
+        requirement: Requirement,
         cancel: &CancellationToken,
     ) -> Result<()> {
-        let target = Target { relation: Arc::clone(relation), alias: relation.name.clone() };
         let scan = target.scan(scope, None)?;
-        let overlay = crate::engine::overlay::Overlay::default();
-        let condition = crate::engine::plan::Planner::new(scope, &overlay).expression(
-            dialect::parse_expression(condition)?,
-            scan.schema(),
-            &[],
-        )?;
+        let overlay = Overlay::default();
+        let condition = dialect::parse_expression(&requirement.condition)?;
+        let condition = Planner::new(scope, &overlay).expression(condition, scan.schema(), &[])?;
         let first = LogicalPlanBuilder::from(scan).filter(condition.is_false())?.limit(0, Some(1))?.build()?;
         let found = self.collect(scope, &first, cancel).await?;
-        if found.iter().any(|batch| batch.num_rows() > 0) { Err(error()) } else { Ok(()) }
+        match found.iter().any(|batch| batch.num_rows() > 0) {
+            true => Err(requirement.otherwise),
+            false => Ok(()),
+        }
     }
+}
+
+/// A table's way to another definition.
+pub struct Redefined {
+    /// What it was.
+    pub old: Arc<RelationDef>,
+    /// What it becomes.
+    pub new: RelationDef,
+    /// What its log has to say of it.
+    pub metadata: MetadataChange,
+    /// Where the rows have to be written again: for each new column where its values come from, as an expression over
+    /// the old columns; `None` takes the default.
+    pub values: Option<Vec<Option<ast::Expr>>>,
+    /// What must hold for the rows that stay as they are.
+    pub requirements: Vec<Requirement>,
+}
+
+/// What must be true for every row, or NULL.
+pub struct Requirement {
+    /// SQL text over the table's columns.
+    pub condition: String,
+    /// The error where it is false.
+    pub otherwise: Error,
+}
+
+/// The rows of `scan` under the columns of `new`.
+fn rewritten(
+    engine: &Engine,
+    scope: &Scope,
+    new: &RelationDef,
+    scan: LogicalPlan,
+    values: Vec<Option<ast::Expr>>,
+) -> Result<LogicalPlan> {
+    let overlay = Overlay::default();
+    let planner = Planner::new(scope, &overlay);
+    let filling = |value: Option<ast::Expr>| match value {
+        Some(value) => Ok(Filling::Given(planner.expression(value, scan.schema(), &[])?)),
+        None => Ok(Filling::Default),
+    };
+    let fillings = values.into_iter().map(filling).collect::<Result<Vec<_>>>()?;
+    engine.stored_rows(scope, new, scan, &fillings, &[])
 }
 
 fn within_default(error: Error, column: &ColumnDef) -> Error {

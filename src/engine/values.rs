@@ -9,7 +9,10 @@ use datafusion::catalog::streaming::StreamingTable;
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_plan::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::sql::sqlparser::ast;
@@ -31,11 +34,23 @@ pub(in crate::engine) fn constant(scope: &Scope, expression: ast::Expr, data_typ
 /// The value of an expression without columns.
 pub(in crate::engine) fn evaluate(scope: &Scope, expression: Expr) -> Result<ScalarValue> {
     let schema = DFSchema::empty();
-    let physical = scope.state.create_physical_expr(expression, &schema)?;
+    let physical = compiled(scope, expression, &schema)?;
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let one_row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
     let values = physical.evaluate(&one_row)?.into_array(1)?;
     Ok(ScalarValue::try_from_array(&values, 0)?)
+}
+
+/// An expression ready to run. Some functions run only in the form that simplification gives them.
+pub(in crate::engine) fn compiled(scope: &Scope, expression: Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::new(schema.clone()))
+        .with_config_options(Arc::clone(scope.state.config_options()))
+        .with_query_execution_start_time(scope.state.execution_props().query_execution_start_time)
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    let expression = simplifier.simplify(simplifier.coerce(expression, schema)?)?;
+    Ok(scope.state.create_physical_expr(expression, schema)?)
 }
 
 /// The plan with its columns called `names`, without qualifiers.

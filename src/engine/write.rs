@@ -152,7 +152,7 @@ impl Engine {
         writer: &FileWriter,
         stream: SendableRecordBatchStream,
     ) -> Result<Vec<FileEntry>> {
-        let mut options = self.write_options();
+        let mut options = self.write_options(relation);
         if let Some(table) = relation.table().filter(|table| !table.clustered_by.is_empty()) {
             let columns = serde_json::Value::from(table.clustered_by.clone()).to_string();
             options.tags.insert(SORTED_TAG.to_owned(), columns);
@@ -160,8 +160,10 @@ impl Engine {
         writer.write(stream, &options).await
     }
 
-    pub(in crate::engine) fn write_options(&self) -> WriteOptions {
-        WriteOptions { target_file_bytes: self.config().target_file_bytes, ..WriteOptions::default() }
+    /// How files of the table are written, as its options or else the settings say.
+    pub(in crate::engine) fn write_options(&self, relation: &RelationDef) -> WriteOptions {
+        let own = relation.table().and_then(|table| table.options.get("target_file_bytes")?.parse().ok());
+        WriteOptions { target_file_bytes: own.unwrap_or(self.config().target_file_bytes), ..WriteOptions::default() }
     }
 
     /// The stream with every batch brought to the table's exact types and checked. Columns behind the table's stay.

@@ -39,7 +39,7 @@ fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::ArrowError(inner, _) => from_arrow(*inner),
         DataFusionError::SQL(inner, _) => Error::new(ErrorKind::SyntaxError, inner.to_string()),
         DataFusionError::SchemaError(inner, _) => from_schema(&inner),
-        DataFusionError::IoError(inner) => inner.into(),
+        DataFusionError::IoError(inner) => from_io(inner),
         DataFusionError::ObjectStore(inner) => from_store(&inner),
         DataFusionError::ParquetError(inner) => from_parquet(&inner),
         DataFusionError::NotImplemented(message) => Error::unsupported(lower_first(&message)),
@@ -61,20 +61,27 @@ fn from_shared(error: &DataFusionError) -> Error {
         DataFusionError::Execution(message) => from_execution_text(message),
         DataFusionError::ObjectStore(inner) => from_store(inner),
         DataFusionError::ParquetError(inner) => from_parquet(inner),
-        DataFusionError::IoError(inner) => std::io::Error::new(inner.kind(), inner.to_string()).into(),
+        DataFusionError::IoError(inner) => from_io(std::io::Error::new(inner.kind(), inner.to_string())),
         DataFusionError::ArrowError(inner, _) => from_arrow_text(&inner.to_string()),
         other => Error::new(ErrorKind::InternalError, other.strip_backtrace()),
     }
 }
 
-/// What ran out: the memory that statements share, or the space for what outgrows it.
 fn exhausted(message: &str) -> Error {
-    if message.contains("disk space") {
-        return Error::new(ErrorKind::DiskFull, format!("the spill folder is full: {message}"))
-            .hint("Raise spill_bytes_max, or ask for fewer rows or groups at a time.");
-    }
     Error::new(ErrorKind::OutOfMemory, format!("out of memory: {message}"))
         .hint("Raise memory_bytes_max, or ask for fewer rows or groups at a time.")
+}
+
+/// DataFusion's bound on spill files comes as an error of files.
+fn from_io(error: std::io::Error) -> Error {
+    match error.to_string() {
+        text if text.contains("disk space during the spilling") => {
+            Error::new(ErrorKind::DiskFull, "the statement outgrows its memory, and the spill folder is full")
+                .detail(text)
+                .hint("Raise memory_bytes_max or spill_bytes_max, or ask for fewer rows or groups at a time.")
+        }
+        _ => error.into(),
+    }
 }
 
 /// A reader reports what the store said inside of what Parquet said.
@@ -84,17 +91,23 @@ fn from_parquet(error: &ParquetError) -> Error {
     {
         return from_store(store);
     }
-    Error::new(ErrorKind::DataCorrupted, error.to_string())
+    let text = error.to_string();
+    // The reader of footers gives no more than a text.
+    match text.split_once("Object at location ").and_then(|(_, rest)| rest.split_once(" not found")) {
+        Some((path, _)) => missing_file(path, &text),
+        None => Error::new(ErrorKind::DataCorrupted, text),
+    }
+}
+
+fn missing_file(path: &str, text: &str) -> Error {
+    Error::new(ErrorKind::UndefinedFile, format!("the file \"{path}\" is missing"))
+        .detail(text.to_owned())
+        .hint("`headwater check` lists what is missing. RESTORE TABLE takes a table back to a version without it.")
 }
 
 fn from_store(error: &object_store::Error) -> Error {
     match error {
-        object_store::Error::NotFound { path, .. } => Error::new(
-            ErrorKind::UndefinedFile,
-            format!("the file \"{path}\" is missing"),
-        )
-        .detail(error.to_string())
-        .hint("`headwater check` lists what is missing. RESTORE TABLE takes a table back to a version without it."),
+        object_store::Error::NotFound { path, .. } => missing_file(path, &error.to_string()),
         _ => Error::new(ErrorKind::IoError, error.to_string()),
     }
 }
@@ -154,7 +167,7 @@ fn from_arrow(error: ArrowError) -> Error {
     match error {
         ArrowError::DivideByZero => Error::new(ErrorKind::DivisionByZero, "division by zero"),
         ArrowError::ArithmeticOverflow(message) => Error::new(ErrorKind::NumericValueOutOfRange, lower_first(&message)),
-        ArrowError::IoError(_, inner) => inner.into(),
+        ArrowError::IoError(_, inner) => from_io(inner),
         ArrowError::ExternalError(inner) => match inner.downcast::<DataFusionError>() {
             Ok(inner) => from_datafusion(*inner),
             Err(other) => match other.downcast::<Error>() {

@@ -71,12 +71,23 @@ impl Session {
             }
             _ => None,
         };
+        self.tell_unenforced(&relation, &[]);
         self.name_table(relation, &table).await?;
         Ok(Tag(match rows {
             Some(rows) => format!("SELECT {rows}"),
             None if planned.is_some() => "CREATE TABLE AS".to_owned(),
             None => "CREATE TABLE".to_owned(),
         }))
+    }
+
+    /// Keys are declared, for optimizers and for who reads them; rows that break them are taken.
+    pub(super) fn tell_unenforced(&self, relation: &RelationDef, before: &[ConstraintDef]) {
+        for constraint in relation.table().map(|table| table.constraints.as_slice()).unwrap_or_default() {
+            let is_check = matches!(constraint.kind, ConstraintKind::Check { .. });
+            if !is_check && before.iter().all(|held| held.name != constraint.name) {
+                self.notice(format!("constraint \"{}\" is declared, but not enforced", constraint.name));
+            }
+        }
     }
 
     /// The schema of a new object, and whether the name is taken in it.

@@ -39,12 +39,8 @@ impl Session {
         optimize: &Optimize,
         cancel: &CancellationToken,
     ) -> Result<Reply> {
-        if !optimize.zorder_by.is_empty() || optimize.condition.is_some() {
-            return Err(Error::unsupported("OPTIMIZE with WHERE or ZORDER BY is not supported yet")
-                .hint("OPTIMIZE t merges small files; CLUSTER BY on the table sorts what is written."));
-        }
         let relation = table(scope, &optimize.table)?;
-        let report = self.server.engine().optimize(scope, &relation, optimize.full, cancel).await?;
+        let report = self.server.engine().optimize(scope, &relation, optimize, cancel).await?;
         let counts = [report.files_removed, report.files_added, report.bytes_removed, report.bytes_added];
         TextRows::new(OPTIMIZE_COLUMNS).row(&counts.map(|count| Some(count.to_string()))).reply(RowsTag::Select)
     }

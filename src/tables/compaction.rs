@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::tables::file_set::FileEntry;
-use crate::tables::snapshot::Snapshot;
 
 /// When to merge.
 #[derive(Clone, Debug)]
@@ -27,8 +26,6 @@ impl Default for CompactionOptions {
 /// Files of one partition to be rewritten as one (or as few).
 #[derive(Clone, Debug)]
 pub struct CompactionGroup {
-    /// One value a partition column.
-    pub partition: Vec<Option<String>>,
     /// Oldest first.
     pub files: Vec<Arc<FileEntry>>,
     pub size_bytes: u64,
@@ -39,21 +36,28 @@ const CLASS_BYTES: u64 = 1 << 20;
 /// A file with more of its rows deleted than this is rewritten by itself: one in ten.
 const DELETED_ONE_IN: u64 = 10;
 
-/// What a compaction should rewrite now: groups that do not overlap.
-pub fn compaction_groups(snapshot: &Snapshot, options: &CompactionOptions) -> Vec<CompactionGroup> {
+/// What a compaction of these files should rewrite now: groups that do not overlap.
+pub fn compaction_groups<'a>(
+    files: impl IntoIterator<Item = &'a Arc<FileEntry>>,
+    options: &CompactionOptions,
+) -> Vec<CompactionGroup> {
+    let bins = groups_by_partition(files).into_iter().flat_map(|group| bins_of(group.files, options));
+    bins.map(CompactionGroup::of).collect()
+}
+
+/// All files of a partition as one group.
+pub fn groups_by_partition<'a>(files: impl IntoIterator<Item = &'a Arc<FileEntry>>) -> Vec<CompactionGroup> {
     let mut partitions: BTreeMap<&Vec<Option<String>>, Vec<Arc<FileEntry>>> = BTreeMap::new();
-    for file in snapshot.files().iter() {
+    for file in files {
         partitions.entry(&file.partition).or_default().push(Arc::clone(file));
     }
-    let groups = partitions.into_iter().flat_map(|(partition, files)| {
-        let bins = bins_of(files, options);
-        bins.into_iter().map(|files| CompactionGroup {
-            partition: partition.clone(),
-            size_bytes: files.iter().map(|file| file.size_bytes).sum(),
-            files,
-        })
-    });
-    groups.collect()
+    partitions.into_values().map(CompactionGroup::of).collect()
+}
+
+impl CompactionGroup {
+    fn of(files: Vec<Arc<FileEntry>>) -> Self {
+        Self { size_bytes: files.iter().map(|file| file.size_bytes).sum(), files }
+    }
 }
 
 fn bins_of(files: Vec<Arc<FileEntry>>, options: &CompactionOptions) -> Vec<Vec<Arc<FileEntry>>> {

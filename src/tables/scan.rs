@@ -29,7 +29,7 @@ mod tests;
 
 pub use index::FileIndex;
 pub use order::SORTED_TAG;
-pub use summary::ScanSummary;
+pub use summary::{ScanSummary, files_of_plan};
 
 use columns::Columns;
 

@@ -31,6 +31,20 @@ impl Store {
         panic!("the S3 API does not answer on {address}");
     }
 
+    /// What a server needs to find the bucket; its catalog is in a folder.
+    fn flags(&self, folder: &std::path::Path) -> [String; 12] {
+        let pairs = [
+            ("catalog-folder", folder.join("catalog").to_string_lossy().into_owned()),
+            ("s3-endpoint", format!("http://{}", self.address)),
+            ("s3-allow-http", "on".to_owned()),
+            ("s3-region", "us-east-1".to_owned()),
+            ("s3-access-key-id", "key".to_owned()),
+            ("s3-secret-access-key", "secret".to_owned()),
+        ];
+        let flags: Vec<String> = pairs.into_iter().flat_map(|(name, value)| [format!("--{name}"), value]).collect();
+        flags.try_into().expect("six pairs")
+    }
+
     /// One PUT request; moto takes any signature.
     fn make_bucket(&self) -> std::io::Result<()> {
         let mut stream = TcpStream::connect(self.address)?;
@@ -52,22 +66,8 @@ impl Store {
 async fn a_database_lives_in_a_bucket() {
     let store = Store::start();
     let folder = tempfile::tempdir().unwrap();
-    let (endpoint, catalog) = (format!("http://{}", store.address), folder.path().join("catalog"));
-    let flags = [
-        "--catalog-folder",
-        catalog.to_str().unwrap(),
-        "--s3-endpoint",
-        &endpoint,
-        "--s3-allow-http",
-        "on",
-        "--s3-region",
-        "us-east-1",
-        "--s3-access-key-id",
-        "key",
-        "--s3-secret-access-key",
-        "secret",
-    ];
-    let mut server = Server::open(std::path::Path::new("s3://lake/database"), &flags);
+    let flags = store.flags(folder.path());
+    let mut server = Server::open(std::path::Path::new("s3://lake/database"), &flags.each_ref().map(String::as_str));
     let client = server.connect().await;
     for (sql, count) in [
         ("CREATE TABLE t (id int, v text) PARTITIONED BY (v)", 0),
@@ -89,22 +89,8 @@ async fn a_database_lives_in_a_bucket() {
 async fn writers_of_one_table_lose_nothing() {
     let store = Store::start();
     let folder = tempfile::tempdir().unwrap();
-    let (endpoint, catalog) = (format!("http://{}", store.address), folder.path().join("catalog"));
-    let flags = [
-        "--catalog-folder",
-        catalog.to_str().unwrap(),
-        "--s3-endpoint",
-        &endpoint,
-        "--s3-allow-http",
-        "on",
-        "--s3-region",
-        "us-east-1",
-        "--s3-access-key-id",
-        "key",
-        "--s3-secret-access-key",
-        "secret",
-    ];
-    let server = Server::open(std::path::Path::new("s3://lake/racing"), &flags);
+    let flags = store.flags(folder.path());
+    let server = Server::open(std::path::Path::new("s3://lake/racing"), &flags.each_ref().map(String::as_str));
     ask(&server.connect().await, "CREATE TABLE t (writer int, n int)").await;
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..4 {
@@ -123,4 +109,49 @@ async fn writers_of_one_table_lose_nothing() {
         panic!("the table is gone")
     };
     assert_eq!(line(&rows[0]), "40 | 40");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_in_a_bucket_are_read_and_written() {
+    let store = Store::start();
+    let folder = tempfile::tempdir().unwrap();
+    let flags = store.flags(folder.path());
+    let mut flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    flags.extend(["--file-locations", "s3://lake/files"]);
+    // The tables are on local disk: nothing but the statements below opens the bucket.
+    let server = Server::open(&folder.path().join("data"), &flags[2..]);
+    let client = server.connect().await;
+    let one = async |sql: String| match ask(&client, &sql).await {
+        Answer::Rows(_, rows) => rows.iter().map(|row| line(row)).collect::<Vec<_>>().join("; "),
+        other => format!("{other:?}"),
+    };
+    for ending in ["parquet", "csv", "json"] {
+        let header = if ending == "csv" { " WITH (HEADER)" } else { "" };
+        let copy = format!(
+            "COPY (SELECT n, 'v' || n AS v FROM generate_series(1, 5000) AS g(n)) TO 's3://lake/files/{ending}/a.{ending}'{header}"
+        );
+        assert_eq!(ask(&client, &copy).await, Answer::Done(5000), "{copy}");
+        let file = format!("SELECT count(*), sum(n), max(v) FROM read_{ending}('s3://lake/files/{ending}/a.{ending}')");
+        assert_eq!(one(file).await, "5000 | 12502500 | v999");
+        let folder = format!("SELECT count(*) FROM read_{ending}('s3://lake/files/{ending}/') WHERE n > 4990");
+        assert_eq!(one(folder).await, "10");
+    }
+    assert_eq!(ask(&client, "CREATE TABLE t (n int) LOCATION 's3://lake/files/t'").await, Answer::Done(0));
+    assert_eq!(
+        ask(&client, "INSERT INTO t SELECT n FROM read_parquet('s3://lake/files/parquet/')").await,
+        Answer::Done(5000)
+    );
+    assert_eq!(one("SELECT sum(n) FROM t WHERE n <= 100".to_owned()).await, "5050");
+    let missing = one("SELECT * FROM read_parquet('s3://lake/files/none.parquet')".to_owned()).await;
+    assert!(missing.contains("58P01"), "{missing}");
+    for path in [
+        "s3://lake/other/a.csv",
+        "s3://lake/files/../other/a.csv",
+        "s3://lake/files/%2e%2e/other/a.csv",
+        "s3://lake/filesystem/a.csv",
+        "S3://lake/other/a.csv",
+    ] {
+        let refused = one(format!("SELECT * FROM read_csv('{path}')")).await;
+        assert!(refused.contains("42501"), "{path}: {refused}");
+    }
 }

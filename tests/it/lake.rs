@@ -221,3 +221,95 @@ async fn explain_analyze_tells_what_was_pruned() {
     let plan = lines(&session, "EXPLAIN DELETE FROM t WHERE n = 250").await.concat().join("\n");
     assert!(plan.starts_with("Delete on t") && plan.contains("DataSourceExec"), "{plan}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_between_log_and_catalog_is_mended() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let catalog = data.join("catalog.sqlite");
+    let statements: [&str; 4] = [
+        "ALTER TABLE t ADD COLUMN extra text",
+        "ALTER TABLE t ADD CONSTRAINT large CHECK (id > 0)",
+        "ALTER TABLE t RENAME COLUMN name TO title",
+        "ALTER TABLE t DROP COLUMN extra",
+    ];
+    let mut server = Server::open(&data, &[]);
+    let client = server.connect().await;
+    assert_eq!(ask(&client, "CREATE TABLE t (id int PRIMARY KEY, name text DEFAULT 'nobody')").await, Answer::Done(0));
+    assert_eq!(ask(&client, "INSERT INTO t VALUES (1, 'a')").await, Answer::Done(1));
+    for statement in statements {
+        assert_eq!(server.terminate(), Some(0));
+        let before = std::fs::read(&catalog).unwrap();
+        server = Server::open(&data, &[]);
+        assert_eq!(ask(&server.connect().await, statement).await, Answer::Done(0));
+        assert_eq!(server.terminate(), Some(0));
+        // As if the machine had stopped after the commit and before the catalog was written.
+        std::fs::write(&catalog, before).unwrap();
+        server = Server::open(&data, &[]);
+    }
+    let client = server.connect().await;
+    assert_eq!(ask(&client, "INSERT INTO t (id) VALUES (2)").await, Answer::Done(1));
+    let Answer::Rows(names, rows) = ask(&client, "SELECT * FROM t ORDER BY id").await else { panic!("no rows") };
+    assert_eq!(names, ["id", "title"]);
+    assert_eq!(rows[1], [Some("2".to_owned()), Some("nobody".to_owned())], "the default stays with its column");
+    for (sql, code) in [("INSERT INTO t VALUES (-1)", "23514"), ("INSERT INTO t VALUES (NULL)", "23502")] {
+        let Answer::Failed(failed, _) = ask(&client, sql).await else { panic!("{sql}") };
+        assert_eq!(failed, code, "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zorder_lets_filters_on_either_column_skip_files() {
+    let (_folder, database) = database().await;
+    let session = database.session().unwrap();
+    done(
+        &session,
+        "CREATE TABLE t (a int, b text, v text, p int) PARTITIONED BY (p) WITH (target_file_bytes = 300000)",
+    )
+    .await;
+    let rows = "SELECT (n * 7919) % 200, 'b' || lpad(((n * 104729) % 211)::text, 3, '0'), md5(n::text), n % 2 FROM generate_series(1, 200000) AS g(n)";
+    done(&session, &format!("INSERT INTO t {rows}")).await;
+    let before = counted(lines(&session, "SELECT * FROM t").await);
+    done(&session, "OPTIMIZE t WHERE p = 0 ZORDER BY (a, b)").await;
+    let sorted = "SELECT partition, count(*) FROM system.files WHERE table_name = 't' GROUP BY partition ORDER BY 1";
+    let files: Vec<usize> = lines(&session, sorted).await.iter().map(|row| row[1].parse().unwrap()).collect();
+    assert!(files[0] >= 8, "{files:?}");
+    for filter in ["a = 20", "b = 'b100'"] {
+        let plan = lines(&session, &format!("EXPLAIN ANALYZE SELECT v FROM t WHERE p = 0 AND {filter}"))
+            .await
+            .concat()
+            .join("\n");
+        let (_, pruning) = plan.split_once("files_pruned_by_lake=").expect("the scan says what it skipped");
+        let read: usize = pruning.split_once("→ ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+        assert!(read * 2 <= files[0], "{filter}: {read} of {} files: {plan}", files[0]);
+    }
+    assert_eq!(counted(lines(&session, "SELECT * FROM t").await), before);
+    // What is sorted so already stays; FULL sorts it again.
+    let again = lines(&session, "OPTIMIZE t WHERE p = 0 ZORDER BY (a, b)").await;
+    assert_eq!(again[0][0], "0");
+    let again = lines(&session, "OPTIMIZE t WHERE p = 0 ZORDER BY (a, b) FULL").await;
+    assert_eq!(again[0][0], files[0].to_string());
+    let changes = lines(&session, "SELECT * FROM table_changes('t', 2)").await;
+    assert!(changes.is_empty(), "rows only moved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_merge_writes_again_only_the_files_that_hold_its_keys() {
+    let (_folder, database) = database().await;
+    let session = database.session().unwrap();
+    done(&session, "CREATE TABLE t (k bigint, v text)").await;
+    for part in 0..10 {
+        let rows = format!("SELECT n, 'old' FROM generate_series({}, {}) AS g(n)", part * 1000, part * 1000 + 999);
+        done(&session, &format!("INSERT INTO t {rows}")).await;
+    }
+    let keys = "SELECT 3000 + n * 2 AS k FROM generate_series(0, 99) AS g(n) UNION ALL SELECT 90000 + n FROM generate_series(1, 5) AS g(n)";
+    let merge = format!(
+        "MERGE INTO t USING ({keys}) AS s ON t.k = s.k WHEN MATCHED THEN UPDATE SET v = 'new' WHEN NOT MATCHED THEN INSERT VALUES (s.k, 'added')"
+    );
+    assert_eq!(done(&session, &merge).await, "MERGE 105");
+    let commit = &lines(&session, "DESCRIBE HISTORY t LIMIT 1").await[0];
+    assert_eq!(commit[2], "MERGE");
+    assert_eq!(commit[5], "1", "files removed");
+    let counts = lines(&session, "SELECT v, count(*) FROM t GROUP BY v ORDER BY v").await;
+    assert_eq!(counts, [["added", "5"], ["new", "100"], ["old", "9900"]]);
+}

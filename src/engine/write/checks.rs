@@ -10,6 +10,7 @@ use datafusion::physical_plan::PhysicalExpr;
 use crate::catalog::definition::{ConstraintKind, RelationDef};
 use crate::catalog::pg_type::PgType;
 use crate::engine::Scope;
+use crate::engine::values::compiled;
 use crate::engine::write::column_expression;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -31,7 +32,7 @@ impl RowChecks {
         for constraint in relation.table().map(|table| table.constraints.as_slice()).unwrap_or_default() {
             if let ConstraintKind::Check { expression } = &constraint.kind {
                 let condition = column_expression(scope, expression, &named)?;
-                checks.push((constraint.name.clone(), scope.state.create_physical_expr(condition, &named)?));
+                checks.push((constraint.name.clone(), compiled(scope, condition, &named)?));
             }
         }
         let types = relation.columns.iter().map(|column| column.pg_type.clone()).collect();

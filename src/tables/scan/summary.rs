@@ -1,9 +1,13 @@
 //! What a finished plan's scans had to read: for `EXPLAIN ANALYZE` and `system.queries`.
 
+use std::collections::HashSet;
+
 use datafusion::datasource::physical_plan::FileScanConfig;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricBuilder, MetricType, MetricValue};
+
+use crate::tables::snapshot::Snapshot;
 
 /// The metric's name in `EXPLAIN ANALYZE`: `files_pruned_by_lake=10 total → 2 matched`.
 const METRIC: &str = "files_pruned_by_lake";
@@ -47,6 +51,21 @@ impl ScanSummary {
             self.visit(child.as_ref());
         }
     }
+}
+
+/// The files of the table that a plan reads, by their paths in it.
+pub fn files_of_plan(plan: &dyn ExecutionPlan, snapshot: &Snapshot) -> HashSet<String> {
+    let mut files = HashSet::new();
+    let source = plan.downcast_ref::<DataSourceExec>().map(DataSourceExec::data_source);
+    if let Some(config) = source.and_then(|source| source.downcast_ref::<FileScanConfig>()) {
+        let read = config.file_groups.iter().flat_map(|group| group.iter());
+        let root = format!("{}/", snapshot.root());
+        files.extend(read.filter_map(|file| file.object_meta.location.as_ref().strip_prefix(&root).map(str::to_owned)));
+    }
+    for child in plan.children() {
+        files.extend(files_of_plan(child.as_ref(), snapshot));
+    }
+    files
 }
 
 /// Notes in a scan's metrics how many files it has and how many it needs.
