@@ -7,6 +7,7 @@ use std::fmt;
 
 mod engine;
 mod kind;
+mod translate;
 
 pub(crate) use engine::nearest;
 pub use kind::ErrorKind;
@@ -26,7 +27,11 @@ struct Report {
     hint: Option<String>,
     context: Option<String>,
     position: Option<usize>,
+    place: Option<Place>,
 }
+
+/// A line and a column of a message, both counted from 1.
+pub type Place = (u64, u64);
 
 impl Error {
     /// An error of `kind` with a lower-case message that names the object.
@@ -38,6 +43,7 @@ impl Error {
             hint: None,
             context: None,
             position: None,
+            place: None,
         }))
     }
 
@@ -79,6 +85,22 @@ impl Error {
         self
     }
 
+    /// Adds the line and column where it is, for [`Error::located`] to count characters to.
+    #[must_use]
+    pub fn at_place(mut self, place: Place) -> Self {
+        self.0.place.get_or_insert(place);
+        self
+    }
+
+    /// Gives the place as a position, where only its line and column are known.
+    #[must_use]
+    pub fn located(mut self, position_of: impl FnOnce(Place) -> Option<usize>) -> Self {
+        if let (None, Some(place)) = (self.0.position, self.0.place.take()) {
+            self.0.position = position_of(place);
+        }
+        self
+    }
+
     /// Moves the place by the characters that stand before the statement in its message.
     #[must_use]
     pub fn offset_by(mut self, characters: usize) -> Self {
@@ -86,10 +108,11 @@ impl Error {
         self
     }
 
-    /// Puts `context: ` before the message, for a caller that knows the object's name.
+    /// Puts `context: ` before the message, for a caller that knows the object's name. A place in the object's own text goes.
     #[must_use]
     pub fn within(mut self, context: impl fmt::Display) -> Self {
         self.0.message = format!("{context}: {}", self.0.message);
+        self.0.place = None;
         self
     }
 

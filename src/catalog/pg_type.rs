@@ -142,6 +142,17 @@ impl PgType {
         }
     }
 
+    /// The type without its length or precision, as errors name it.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        match self {
+            Self::Numeric(_) => Self::Numeric(None),
+            Self::Varchar(_) => Self::Varchar(None),
+            Self::Array(element) => Self::Array(Box::new(element.bare())),
+            other => other.clone(),
+        }
+    }
+
     /// The type of an Arrow field: what its metadata says, else what its Arrow type means.
     pub fn of(field: &Field) -> Self {
         match field.metadata().get(TYPE_KEY).and_then(|name| parse_type_name(name)) {

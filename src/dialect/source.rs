@@ -53,6 +53,14 @@ impl Parsed {
         }
     }
 
+    /// The error with its place in the message.
+    pub fn located(&self, error: Error) -> Error {
+        // A span counts in the whole message, `offset_by` adds what stands before the statement.
+        let position =
+            |(line, column)| (offset_in(&self.lines, Location { line, column })? + 1).checked_sub(self.offset);
+        error.located(position).offset_by(self.offset)
+    }
+
     /// Where a span of the statement's AST begins: the character of the message, counted from 1.
     pub fn position(&self, span: Span) -> Option<usize> {
         offset_in(&self.lines, span.start).map(|offset| offset + 1)

@@ -14,6 +14,7 @@ use crate::engine::Scope;
 use crate::engine::functions;
 use crate::engine::functions::cast::CAST;
 use crate::engine::functions::kind::is_text;
+use crate::engine::shim::operands;
 use crate::error::{Error, ErrorKind, Result};
 
 /// `value` cast to the column's type. Text is read as that type: the caller knows that it may be.
@@ -29,7 +30,7 @@ pub(in crate::engine) fn assigned(
     }
     let from = PgType::of(&field);
     if !field.data_type().is_null() && !is_text(field.data_type()) && !has_assignment(&from, &column.pg_type) {
-        return Err(mismatch(column, &from));
+        return Err(mismatch(column, (&value, &field)));
     }
     let function = functions::scalar(CAST, &scope.functions).ok_or_else(|| Error::internal("no function casts"))?;
     let name = lit(unbounded(&column.pg_type).to_string());
@@ -47,7 +48,7 @@ pub(in crate::engine) fn refuse_text(
     let literal = matches!(value.clone().unalias(), Expr::Literal(..) | Expr::Placeholder(_));
     match literal || !is_text(field.data_type()) || has_assignment(&from, &column.pg_type) {
         true => Ok(()),
-        false => Err(mismatch(column, &from)),
+        false => Err(mismatch(column, (value, &field))),
     }
 }
 
@@ -77,10 +78,11 @@ pub(in crate::engine) fn type_literal(value: &mut ast::Expr, pg_type: &PgType) {
     }
 }
 
-fn mismatch(column: &ColumnDef, from: &PgType) -> Error {
+fn mismatch(column: &ColumnDef, value: operands::Operand<'_>) -> Error {
+    let (to, from) = (column.pg_type.bare(), operands::type_name(value));
     Error::new(
         ErrorKind::DatatypeMismatch,
-        format!("column \"{}\" is of type {} but expression is of type {from}", column.name, column.pg_type),
+        format!("column \"{}\" is of type {to} but expression is of type {from}", column.name),
     )
     .hint("You will need to rewrite or cast the expression.")
 }

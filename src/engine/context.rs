@@ -110,7 +110,7 @@ fn template(config: &EngineConfig, runtime: &Arc<RuntimeEnv>) -> Result<SessionS
         .with_config(settings)
         .with_runtime_env(Arc::clone(runtime))
         .with_default_features()
-        .with_optimizer_rules(shim::correlation::optimizer_rules())
+        .with_optimizer_rules(shim::optimizer_rules())
         .with_physical_optimizer_rule(Arc::new(YieldingJoins))
         .build())
 }

@@ -22,11 +22,13 @@ use crate::error::Result;
 
 mod aggregates;
 mod arrays;
+mod average;
 mod builtin;
 pub mod cast;
 mod catalog;
 pub mod checked;
 mod datetime;
+pub mod divide;
 mod format_number;
 mod format_time;
 mod json;
@@ -134,7 +136,7 @@ pub fn scalar(name: &str, session: &Arc<FunctionContext>) -> Option<Arc<ScalarUD
     if let Some(function) = FUNCTIONS.get(name) {
         return Some(Arc::new(ScalarUDF::new_from_impl(ScalarFunction::new(function, session))));
     }
-    checked::scalar(name).or_else(|| builtin::scalar(name))
+    checked::scalar(name).or_else(|| divide::scalar(name)).or_else(|| builtin::scalar(name))
 }
 
 /// The aggregate function of that name, where DataFusion has none or another meaning.

@@ -126,7 +126,7 @@ impl Engine {
             return Err(Error::unsupported("INSERT into a table function is not supported"));
         };
         let alias = insert.table_alias.as_ref().map(|alias| &alias.alias);
-        let target = Target::find(scope, &dialect::object_name(name)?, alias)?;
+        let target = Target::named(scope, name, alias)?;
         let positions = positions(&target, &insert.columns)?;
         let mark = mark(lit(MARK_HIT));
         let Some(source) = &insert.source else {

@@ -80,8 +80,8 @@ impl<'a> Planner<'a> {
         parameters: &[Option<PgType>],
     ) -> Result<(LogicalPlan, Vec<String>)> {
         let mut query = query;
+        let mut context = planner_context(&shim::written_types(&query, parameters));
         shim::rewrite_query(&mut query, &self.shim_context())?;
-        let mut context = planner_context(parameters);
         let statement = ast::Statement::Query(Box::new(query));
         let plan = self.sql_to_rel().sql_statement_to_plan_with_context(statement, &mut context)?;
         let names = plan.schema().fields().iter().map(|field| shim::shown_name(field.name()).to_owned()).collect();
@@ -96,8 +96,8 @@ impl<'a> Planner<'a> {
         parameters: &[Option<PgType>],
     ) -> Result<Expr> {
         let mut expression = expression;
+        let mut context = planner_context(&shim::written_types(&expression, parameters));
         shim::rewrite_expression(&mut expression, &self.shim_context())?;
-        let mut context = planner_context(parameters);
         Ok(self.sql_to_rel().sql_to_expr(expression, schema, &mut context)?)
     }
 

@@ -9,17 +9,21 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::logical_expr::planner::TypePlanner;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
 
 use crate::catalog::Snapshot;
 use crate::error::Result;
 
-pub mod correlation;
+mod correlation;
 mod expressions;
+mod guards;
 mod literals;
 mod names;
+pub(in crate::engine) mod operands;
 pub mod operators;
 mod outputs;
+mod parameters;
 mod relations;
 mod subqueries;
 mod types;
@@ -29,6 +33,7 @@ mod tests;
 
 pub(in crate::engine) use expressions::{call, text};
 pub use outputs::shown_name;
+pub use parameters::written_types;
 
 /// What the shim looks names up in.
 #[derive(Clone, Copy)]
@@ -61,6 +66,14 @@ pub fn rewrite_expression(expression: &mut Expr, context: &ShimContext<'_>) -> R
 pub fn type_planner() -> Arc<dyn TypePlanner> {
     static PLANNER: LazyLock<Arc<dyn TypePlanner>> = LazyLock::new(|| Arc::new(types::Types));
     Arc::clone(&PLANNER)
+}
+
+/// DataFusion's rules with ours at their places.
+pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    rules.insert(0, Arc::new(correlation::JoinCorrelatedAggregates));
+    rules.push(Arc::new(guards::GuardConditions));
+    rules
 }
 
 /// One walk over a statement: names on the way down, everything else on the way up.

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use datafusion::common::TableReference;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::sql::sqlparser::ast::{self, TableFactor};
+use datafusion::sql::sqlparser::ast::{self, Spanned, TableFactor};
 
 use crate::catalog::Found;
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::ObjectName;
 use crate::dialect;
 use crate::engine::{Engine, Scope};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::tables::{FileEntry, LakeScan, TableWriter};
 
 /// The column of a target's scan that says which file a row is in.
@@ -49,11 +49,16 @@ impl Target {
         Ok(Self { relation, alias })
     }
 
+    /// As [`Target::find`], by the name that a statement writes.
+    pub(in crate::engine) fn named(scope: &Scope, name: &ast::ObjectName, alias: Option<&ast::Ident>) -> Result<Self> {
+        Self::find(scope, &dialect::object_name(name)?, alias).map_err(|error| error.at_place(place(name)))
+    }
+
     /// Finds the table of an UPDATE, DELETE or MERGE.
     pub(in crate::engine) fn of_factor(scope: &Scope, factor: &TableFactor) -> Result<Self> {
         match factor {
             TableFactor::Table { name, alias, args: None, version: None, .. } => {
-                Self::find(scope, &dialect::object_name(name)?, alias.as_ref().map(|alias| &alias.name))
+                Self::named(scope, name, alias.as_ref().map(|alias| &alias.name))
             }
             other => Err(Error::new(ErrorKind::WrongObjectType, format!("cannot change rows of {other}"))),
         }
@@ -72,16 +77,17 @@ impl Target {
 
     /// The position of a column that an assignment names.
     pub(in crate::engine) fn column_position(&self, name: &ast::ObjectName) -> Result<usize> {
-        let name = match name.0.last().and_then(|part| part.as_ident()) {
+        let column = match name.0.last().and_then(|part| part.as_ident()) {
             Some(identifier) => dialect::identifier(identifier),
             None => return Err(Error::new(ErrorKind::SyntaxError, format!("\"{name}\" is not a column name"))),
         };
-        let found = self.relation.columns.iter().position(|column| column.name == name);
+        let found = self.relation.columns.iter().position(|known| known.name == column);
         found.ok_or_else(|| {
             Error::new(
                 ErrorKind::UndefinedColumn,
-                format!("column \"{name}\" of relation \"{}\" does not exist", self.relation.name),
+                format!("column \"{column}\" of relation \"{}\" does not exist", self.relation.name),
             )
+            .at_place(place(name))
         })
     }
 }
@@ -93,4 +99,10 @@ impl Engine {
         let version = scope.version.with_snapshot(target.relation.oid, Arc::clone(writer.snapshot()));
         Ok((writer, Scope { version: Arc::new(version), ..scope.clone() }))
     }
+}
+
+/// Where a name stands in the statement.
+fn place(name: &ast::ObjectName) -> Place {
+    let start = name.span().start;
+    (start.line, start.column)
 }

@@ -1,10 +1,10 @@
 //! DataFusion's and Arrow's errors, given the SQLSTATE that PostgreSQL would give.
 
 use arrow::error::ArrowError;
-use datafusion::common::{DataFusionError, SchemaError};
+use datafusion::common::{Column, DataFusionError, SchemaError};
 use parquet::errors::ParquetError;
 
-use super::{Error, ErrorKind};
+use super::{Error, ErrorKind, translate};
 
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
@@ -30,10 +30,17 @@ fn from_datafusion(error: DataFusionError) -> Error {
             Ok(own) => *own,
             Err(other) => match other.downcast_ref::<ParquetError>() {
                 Some(parquet) => from_parquet(parquet),
-                None => Error::new(ErrorKind::InternalError, other.to_string()),
+                None => from_arrow_text(&other.to_string()),
             },
         },
-        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => from_datafusion(*inner),
+        DataFusionError::Context(_, inner) => from_datafusion(*inner),
+        DataFusionError::Diagnostic(diagnostic, inner) => {
+            let error = from_datafusion(*inner);
+            match diagnostic.span {
+                Some(span) => error.at_place((span.start.line, span.start.column)),
+                None => error,
+            }
+        }
         DataFusionError::Shared(inner) => from_shared(&inner),
         DataFusionError::Collection(mut all) if !all.is_empty() => from_datafusion(all.swap_remove(0)),
         DataFusionError::ArrowError(inner, _) => from_arrow(*inner),
@@ -42,7 +49,9 @@ fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::IoError(inner) => from_io(inner),
         DataFusionError::ObjectStore(inner) => from_store(&inner),
         DataFusionError::ParquetError(inner) => from_parquet(&inner),
-        DataFusionError::NotImplemented(message) => Error::unsupported(lower_first(&message)),
+        DataFusionError::NotImplemented(message) => {
+            translate::translated(&message).unwrap_or_else(|| Error::unsupported(lower_first(&message)))
+        }
         DataFusionError::ResourcesExhausted(message) => exhausted(&message),
         DataFusionError::Plan(message) | DataFusionError::Configuration(message) => from_plan_text(&message),
         DataFusionError::Execution(message) => from_execution_text(&message),
@@ -117,19 +126,34 @@ fn from_schema(error: &SchemaError) -> Error {
         SchemaError::AmbiguousReference { field } => {
             Error::new(ErrorKind::AmbiguousColumn, format!("column reference \"{}\" is ambiguous", field.name))
         }
-        SchemaError::FieldNotFound { field, valid_fields } => {
-            let error = Error::new(
-                ErrorKind::UndefinedColumn,
-                format!("column \"{}\" does not exist", field.flat_name().replace('"', "")),
-            );
-            match nearest(&field.name, valid_fields.iter().map(|column| column.name.as_str())) {
-                Some(near) => error.hint(format!("Perhaps you meant to reference the column \"{near}\".")),
-                None => error,
-            }
-        }
-        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+        SchemaError::FieldNotFound { field, valid_fields } => undefined_column(field, valid_fields),
+        SchemaError::DuplicateQualifiedField { qualifier, .. } => Error::new(
+            ErrorKind::DuplicateAlias,
+            format!("table name \"{}\" specified more than once", qualifier.table()),
+        ),
+        SchemaError::DuplicateUnqualifiedField { name } => {
             Error::new(ErrorKind::DuplicateColumn, format!("column \"{name}\" specified more than once"))
         }
+    }
+}
+
+fn undefined_column(field: &Column, known: &[Column]) -> Error {
+    let Some(relation) = &field.relation else {
+        let error = Error::new(ErrorKind::UndefinedColumn, format!("column \"{}\" does not exist", field.name));
+        return match nearest(&field.name, known.iter().map(|column| column.name.as_str())) {
+            Some(near) => error.hint(format!("Perhaps you meant to reference the column \"{near}\".")),
+            None => error,
+        };
+    };
+    let table = relation.table();
+    let is_there = |column: &Column| column.relation.as_ref().is_some_and(|relation| relation.table() == table);
+    if !known.is_empty() && !known.iter().any(is_there) {
+        return Error::new(ErrorKind::UndefinedTable, format!("missing FROM-clause entry for table \"{table}\""));
+    }
+    let error = Error::new(ErrorKind::UndefinedColumn, format!("column {table}.{} does not exist", field.name));
+    match nearest(&field.name, known.iter().filter(|column| is_there(column)).map(|column| column.name.as_str())) {
+        Some(near) => error.hint(format!("Perhaps you meant to reference the column \"{table}.{near}\".")),
+        None => error,
     }
 }
 
@@ -143,14 +167,12 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>)
 }
 
 fn from_plan_text(message: &str) -> Error {
+    if let Some(known) = translate::translated(message) {
+        return known;
+    }
     let text = lower_first(message);
-    let kind = if text.contains("invalid function") || text.contains("no function matches") {
-        ErrorKind::UndefinedFunction
-    } else if text.contains("coerce") || text.contains("type mismatch") || text.contains("cannot infer common argument")
-    {
+    let kind = if text.contains("coerce") || text.contains("type mismatch") || text.contains("cannot infer common") {
         ErrorKind::DatatypeMismatch
-    } else if text.contains("group by") || text.contains("must appear in the group") || text.contains("in aggregate") {
-        ErrorKind::GroupingError
     } else if text.starts_with("table") && text.contains("not found") {
         ErrorKind::UndefinedTable
     } else {
@@ -183,7 +205,10 @@ fn from_arrow(error: ArrowError) -> Error {
 }
 
 fn from_arrow_text(message: &str) -> Error {
-    let text = lower_first(message);
+    if let Some(known) = translate::translated(message) {
+        return known;
+    }
+    let text = lower_first(KIND_NAMES.iter().find_map(|name| message.strip_prefix(name)).unwrap_or(message));
     let kind = if text.contains("ivide by zero") || text.contains("division by zero") {
         return Error::new(ErrorKind::DivisionByZero, "division by zero");
     } else if text.contains("overflow") || text.contains("out of range") || text.contains("too large to store") {
@@ -201,6 +226,9 @@ fn from_arrow_text(message: &str) -> Error {
     };
     Error::new(kind, text)
 }
+
+/// What Arrow puts before its messages.
+const KIND_NAMES: &[&str] = &["Cast error: ", "Compute error: ", "Invalid argument error: ", "Parser error: "];
 
 /// DataFusion starts its messages with a capital; ours are lower-case. Words in capitals stay.
 fn lower_first(message: &str) -> String {

@@ -50,7 +50,7 @@ impl Session {
     pub async fn prepare(&self, parsed: &Parsed, types: &[Option<PgType>]) -> Result<Prepared> {
         self.refuse_when_failed(&parsed.statement)?;
         let described = self.describe(parsed, types).await;
-        described.map_err(|error| self.failed_and_counted(error.offset_by(parsed.offset)))
+        described.map_err(|error| self.failed_and_counted(parsed.located(error)))
     }
 
     /// Runs a prepared statement with values for its parameters.
@@ -83,7 +83,7 @@ impl Session {
         match outcome {
             Ok(reply) => Ok(running.around(reply)),
             Err(error) => {
-                let error = self.failed_and_counted(error.offset_by(prepared.parsed.offset));
+                let error = self.failed_and_counted(prepared.parsed.located(error));
                 running.noted.failed(&error);
                 Err(error)
             }

@@ -6,9 +6,7 @@ SELECT sum(id) AS r FROM numbers WHERE id <= 101;
 -- differs: [r:20] 5050
 SELECT sum(big / 1000000007) AS r FROM numbers WHERE id <= 101;
 SELECT sum(price) AS r FROM numbers WHERE id <= 101;
--- differs: [r:701] 51
 SELECT avg(id) AS r FROM numbers WHERE id <= 101;
--- differs: [r:1700] 35.350000
 SELECT avg(price) AS r FROM numbers WHERE id <= 101;
 SELECT min(price) AS r FROM numbers WHERE id <= 101;
 SELECT max(price) AS r FROM numbers WHERE id <= 101;
@@ -27,9 +25,7 @@ SELECT id % 4 AS k, sum(id) AS r FROM numbers WHERE id <= 100 GROUP BY id % 4 OR
 -- differs: [k:23, r:20] 0 | 1300 / 1 | 1225 / 2 | 1250 / 3 | 1275
 SELECT id % 4 AS k, sum(big / 1000000007) AS r FROM numbers WHERE id <= 100 GROUP BY id % 4 ORDER BY k;
 SELECT id % 4 AS k, sum(price) AS r FROM numbers WHERE id <= 100 GROUP BY id % 4 ORDER BY k;
--- differs: [k:23, r:701] 0 | 52 / 1 | 49 / 2 | 50 / 3 | 51
 SELECT id % 4 AS k, avg(id) AS r FROM numbers WHERE id <= 100 GROUP BY id % 4 ORDER BY k;
--- differs: [k:23, r:1700] 0 | 36.400000 / 1 | 34.300000 / 2 | 35.000000 / 3 | 35.700000
 SELECT id % 4 AS k, avg(price) AS r FROM numbers WHERE id <= 100 GROUP BY id % 4 ORDER BY k;
 SELECT status, count(*), sum(total), min(placed), max(placed) FROM orders GROUP BY status ORDER BY status;
 SELECT city, count(*) FROM customers GROUP BY city ORDER BY city NULLS FIRST;
@@ -61,9 +57,7 @@ SELECT sum(total) / count(*) > 1 FROM orders;
 SELECT sum(NULL::int), max(NULL::text), count(NULL);
 SELECT every(flag), bool_or(flag) FROM words;
 SELECT min(d), max(ts) FROM moments;
--- differs: error 42601
 SELECT status, total FROM orders GROUP BY status;
--- differs: error 42601
 SELECT avg(word) FROM words;
 -- differs: error 42883
 SELECT json_agg(id ORDER BY id) FROM customers WHERE id < 4;

@@ -4,21 +4,18 @@ SELECT id, id + big / 1000 AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, id + price AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, ratio + id AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, price + ratio AS r FROM numbers WHERE id IN (3, 40, 101);
--- differs: [id:23, r:700] 101 | NULL / 3 | 3.75 / 40 | 50
 SELECT id, approx + id AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, small - id AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, id - big / 1000 AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, id - price AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, ratio - id AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, price - ratio AS r FROM numbers WHERE id IN (3, 40, 101);
--- differs: [id:23, r:700] 101 | NULL / 3 | -2.25 / 40 | -30
 SELECT id, approx - id AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, small * id AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, id * big / 1000 AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, id * price AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, ratio * id AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id, price * ratio AS r FROM numbers WHERE id IN (3, 40, 101);
--- differs: [id:23, r:700] 101 | NULL / 3 | 2.25 / 40 | 400
 SELECT id, approx * id AS r FROM numbers WHERE id IN (3, 40, 101);
 SELECT id / 7, id % 7, -id / 7, -id % 7 FROM numbers WHERE id IN (20, 55);
 SELECT big / 3 FROM numbers WHERE id = 10;
@@ -27,7 +24,6 @@ SELECT ratio / 2 FROM numbers WHERE id < 6;
 SELECT 7 / 2, 7.0 / 2 = 3.5, 7 / 2.0::float8;
 SELECT id / 0 FROM numbers;
 SELECT price / 0 FROM numbers;
--- differs: [?column?:701] -Infinity / -Infinity / -Infinity / -Infinity / -Infinity / -Infinity / -Infinity / -
 SELECT ratio / 0 FROM numbers;
 SELECT id % 0 FROM numbers;
 SELECT small + 32767::smallint FROM numbers WHERE id = 5;
@@ -49,11 +45,8 @@ SELECT 1 + NULL, NULL * 2;
 SELECT - 5 + 3, -(5 + 3), 2 - -2;
 SELECT 1 + 2 * 3 - 4 / 2;
 SELECT (1 + 2) * 3;
--- differs: error 42804
 SELECT 1 + '2';
--- differs: error 42804
 SELECT 1 + 'two';
--- differs: error 42804
 SELECT '1' + '2';
 SELECT 1 = 1.0, 1 < 1.5, 2 > 1.5::float8, 1::smallint = 1::bigint;
 SELECT 0.1::float8 + 0.2::float8 = 0.3::float8;

@@ -19,12 +19,10 @@ SELECT id, left(word, -2), right(word, -2) FROM words;
 SELECT id, substr(word, 2), substr(word, 2, 2), substring(word FROM 2 FOR 1) FROM words;
 -- differs: [substring:25, substring:25] he | hello
 SELECT substr('hello', -1, 4), substr('hello', 0);
--- differs: error XX000
 SELECT substr('hello', 2, -1);
 SELECT id, replace(word, 'p', 'PP') FROM words;
 SELECT id, split_part(word, ' ', 1), split_part(word, 'p', 2) FROM words;
 SELECT split_part('a,b,c', ',', -1);
--- differs: error XX000
 SELECT split_part('a', ',', 0);
 SELECT id, strpos(word, 'e'), position('a' IN word) FROM words;
 SELECT id, lpad(word, 8, '*'), rpad(word, 3) FROM words;
@@ -68,7 +66,6 @@ SELECT length(short), short || '|' FROM words WHERE id < 5;
 SELECT cast('abcdefgh' AS varchar(3)), 'abc'::char(5) || '|';
 SELECT to_char(1234.567, '9999.99'), to_char(-5, '999'), to_char(0.5, '0.00'), to_char(1234567, 'FM9,999,999');
 SELECT coalesce(word, 'none'), nullif(word, 'apple') FROM words WHERE id IN (1, 5);
--- differs: error 42601
 SELECT upper(5);
 SELECT length(NULL);
 SELECT lower(NULL::text);

@@ -40,16 +40,12 @@ SELECT missing FROM numbers;
 SELECT * FROM missing;
 SELECT id FROM numbers WHERE word = 1;
 SELECT FROM;
+-- differs: error 42703
 SELECT count(*) FROM numbers GROUP BY missing;
 SELECT id FROM numbers WHERE;
--- differs: error 42601
 SELECT id FROM numbers ORDER BY 9;
--- differs: error 42601
 SELECT sum(id) FROM numbers WHERE sum(id) > 1;
--- differs: error 42601
 SELECT id, count(*) FROM numbers;
--- differs: error 42703
 SELECT numbers.id FROM numbers n;
 SELECT no_such_function(1);
--- differs: error 42701
 SELECT * FROM customers, customers;

@@ -23,3 +23,6 @@ INSERT INTO documents VALUES
     (1, '{"name": "a", "size": 3, "on": true, "list": [1, 2, {"x": null}]}', ARRAY['red', 'blue'], '11111111-2222-3333-4444-555555555555', '\x00ff'),
     (2, '[1, "two", 3.5]', ARRAY['red', NULL], 'ffffffff-ffff-ffff-ffff-ffffffffffff', ''),
     (3, '"text"', ARRAY[]::text[], NULL, NULL), (4, 'null', NULL, '00000000-0000-0000-0000-000000000000', '\x616263'), (5, NULL, ARRAY['a b', 'c"d', ''], NULL, '\xdeadbeef');
+CREATE TABLE et (a int, b text, c numeric(5,2), d date, e timestamp, f bool, g smallint, h bigint, i float8, j int[]);
+INSERT INTO et VALUES (1, 'x', 1.5, '2024-01-01', '2024-01-01 10:00', true, 2, 3, 1.5, '{1,2}');
+CREATE TABLE eu (a int, z text);

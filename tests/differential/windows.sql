@@ -32,5 +32,4 @@ SELECT id, nth_value(id, 2) OVER (ORDER BY id) FROM orders WHERE id < 5 ORDER BY
 SELECT id, last_value(id) OVER (ORDER BY id RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM orders WHERE id < 4 ORDER BY id;
 SELECT id, count(*) FILTER (WHERE status = 'new') OVER (ORDER BY id) FROM orders WHERE id < 9 ORDER BY id;
 SELECT DISTINCT status, count(*) OVER (PARTITION BY status) FROM orders ORDER BY 1;
--- differs: error 0A000
 SELECT row_number() OVER (ORDER BY id) FROM orders WHERE row_number() OVER () < 3;

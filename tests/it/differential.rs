@@ -1,4 +1,5 @@
-//! The same queries on PostgreSQL 15 and on us: names, types and rows must be equal, or the SQLSTATE.
+//! The same queries on PostgreSQL 15 and on us: names, types and rows must be equal, or the SQLSTATE
+//! and the place of the error. Statements with parameters are not run: their types must be equal.
 //!
 //! `tests/differential/setup.sql` makes the tables on both. Every other file there is a list of queries, each ended by a
 //! semicolon at the end of a line. A query that must differ has a line `-- differs: reason` before it; one that no longer
@@ -8,6 +9,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tokio_postgres::Client;
+use tokio_postgres::error::ErrorPosition;
+use tokio_postgres::types::Type;
 
 use crate::oracle::Oracle;
 use crate::rows::{Answer, ask, failed, line};
@@ -18,6 +21,9 @@ const QUERIES_MIN: usize = 400;
 
 /// Differences that we know of may not grow beyond this.
 const DIFFERENCES_MAX: usize = 109;
+
+/// Errors about a column or a table that is not there or is not one: clients point at it.
+const PLACED: &[&str] = &["42703", "42702", "42P01"];
 
 const MARK: &str = "-- differs:";
 
@@ -118,11 +124,19 @@ fn read(path: &Path, text: &str) -> Vec<Query> {
     queries
 }
 
-/// Names, type numbers and rows of a query, or its SQLSTATE, as one comparable text.
+/// Names, type numbers and rows of a query, or its SQLSTATE, as one comparable text. Of a statement with parameters: their
+/// type numbers and those of its columns.
 async fn answer(client: &Client, sql: &str) -> String {
-    let types = match client.prepare(sql).await {
-        Ok(statement) => statement.columns().iter().map(|column| column.type_().oid()).collect::<Vec<_>>(),
-        Err(error) => return state(failed(&error)),
+    let types: Vec<u32> = match client.prepare(sql).await {
+        Ok(statement) => {
+            let types = statement.columns().iter().map(|column| column.type_().oid()).collect();
+            let takes: Vec<u32> = statement.params().iter().map(Type::oid).collect();
+            match takes.is_empty() {
+                true => types,
+                false => return format!("takes {takes:?}, gives {types:?}"),
+            }
+        }
+        Err(error) => return refused(&error),
     };
     match ask(client, sql).await {
         Answer::Rows(names, rows) => {
@@ -134,6 +148,15 @@ async fn answer(client: &Client, sql: &str) -> String {
             format!("[{}] {}", columns.join(", "), lines.join(" / "))
         }
         other => state(other),
+    }
+}
+
+/// SQLSTATE of an error, and the place of the name that it is about.
+fn refused(error: &tokio_postgres::Error) -> String {
+    let found = error.as_db_error().filter(|error| PLACED.contains(&error.code().code()));
+    match found.and_then(|error| error.position()) {
+        Some(ErrorPosition::Original(at)) => format!("{} at {at}", state(failed(error))),
+        _ => state(failed(error)),
     }
 }
 

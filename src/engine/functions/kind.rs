@@ -158,7 +158,8 @@ impl Kind {
     }
 }
 
-fn decimal_size(data_type: &DataType) -> Option<(u8, i8)> {
+/// Precision and scale of a decimal.
+pub(super) fn decimal_size(data_type: &DataType) -> Option<(u8, i8)> {
     use DataType as D;
     match data_type {
         D::Decimal32(p, s) | D::Decimal64(p, s) | D::Decimal128(p, s) | D::Decimal256(p, s) => Some((*p, *s)),

@@ -93,7 +93,7 @@ fn build(pattern: &str, flags: &str) -> Result<Regex> {
         };
     }
     builder.build().map_err(|error| {
-        Error::new(ErrorKind::InvalidParameterValue, format!("invalid regular expression: {}", reason(&error)))
+        Error::new(ErrorKind::InvalidRegularExpression, format!("invalid regular expression: {}", reason(&error)))
     })
 }
 

@@ -164,8 +164,8 @@ impl ScalarFunction {
 }
 
 /// The error for a call that no overload takes, in PostgreSQL's words.
-fn undefined(name: &str, given: &[DataType]) -> Error {
-    let types: Vec<String> = given.iter().map(|data_type| PgType::of_arrow(data_type).to_string()).collect();
+pub(super) fn undefined(name: &str, given: &[DataType]) -> Error {
+    let types: Vec<String> = given.iter().map(|data_type| PgType::of_arrow(data_type).bare().to_string()).collect();
     Error::new(ErrorKind::UndefinedFunction, format!("function {name}({}) does not exist", types.join(", ")))
         .hint("No function matches the given name and argument types. You might need to add explicit type casts.")
 }

@@ -14,19 +14,12 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Aggregate, Expr, JoinType, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
 use datafusion::optimizer::decorrelate::PullUpCorrelatedExpr;
 use datafusion::optimizer::optimizer::ApplyOrder;
-use datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerRule};
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 /// The rule. It belongs before DataFusion's own, while conditions stand where they were written; what those can do
 /// (they are cheaper where they apply) it leaves to them.
 #[derive(Debug)]
 pub struct JoinCorrelatedAggregates;
-
-/// DataFusion's rules with ours at its place.
-pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let mut rules = Optimizer::new().rules;
-    rules.insert(0, Arc::new(JoinCorrelatedAggregates));
-    rules
-}
 
 impl OptimizerRule for JoinCorrelatedAggregates {
     fn name(&self) -> &str {

@@ -20,6 +20,8 @@ const TRANSPARENT: &[&str] = &[
     "array_agg",
     "mod",
     "to_hex",
+    "sum",
+    "avg",
     "pg_typeof",
     "__single_value",
 ];

@@ -13,7 +13,9 @@ use datafusion::sql::sqlparser::ast::BinaryOperator as B;
 use crate::catalog::pg_type::PgType;
 use crate::engine::functions::cast::CAST;
 use crate::engine::functions::kind::{is_decimal, is_text};
-use crate::engine::functions::{self, FunctionContext, checked};
+use crate::engine::functions::{self, FunctionContext, checked, divide};
+use crate::engine::shim::operands::{self, is_text_literal};
+use crate::error::Result;
 
 /// Plans operators for one session.
 pub struct Operators {
@@ -35,24 +37,51 @@ impl Operators {
         self.call(CAST, vec![operand, lit(pg_type.to_string())])
     }
 
-    fn plan(&self, op: &B, left: &Expr, right: &Expr, schema: &DFSchema) -> Option<Expr> {
-        let (left_field, right_field) = (field(left, schema)?, field(right, schema)?);
-        match op {
-            B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq => {
-                self.compare(op, left, right, &left_field, &right_field)
-            }
-            B::Plus | B::Minus | B::Multiply | B::Divide => self.arithmetic(op, left, right, &left_field, &right_field),
-            B::StringConcat => self.concatenate(left, right, &left_field, &right_field),
+    /// The operator as PostgreSQL means it; `None` where DataFusion's is the same.
+    fn plan(&self, op: &B, left: &Expr, right: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+        let (Some(left_field), Some(right_field)) = (field(left, schema), field(right, schema)) else {
+            return Ok(None);
+        };
+        let planned = self.adapted(op, left, right, schema, (&left_field, &right_field))?;
+        if planned.is_none() {
+            operands::check(op, (left, &left_field), (right, &right_field))?;
+        }
+        Ok(planned)
+    }
+
+    fn adapted(
+        &self,
+        op: &B,
+        left: &Expr,
+        right: &Expr,
+        schema: &DFSchema,
+        (left_field, right_field): (&Field, &Field),
+    ) -> Result<Option<Expr>> {
+        if let Some((left, right)) = self.literals(op, left, right, left_field, right_field) {
+            return self.replanned(op, left, right, schema);
+        }
+        if let Some((left, right)) = floats(op, left, right, left_field.data_type(), right_field.data_type()) {
+            return self.replanned(op, left, right, schema);
+        }
+        Ok(match op {
+            B::Plus | B::Minus | B::Multiply | B::Divide => self.arithmetic(op, left, right, left_field, right_field),
+            B::StringConcat => self.concatenate(left, right, left_field, right_field),
             B::Arrow => self.call("json_get", vec![left.clone(), right.clone()]),
             B::LongArrow => self.call("json_get_text", vec![left.clone(), right.clone()]),
-            B::HashArrow => self.path("json_get_path", left, right, &right_field),
-            B::HashLongArrow => self.path("json_get_path_text", left, right, &right_field),
-            B::AtArrow if is_json(&left_field) => self.call("jsonb_contains", vec![left.clone(), right.clone()]),
-            B::ArrowAt if is_json(&right_field) => self.call("jsonb_contains", vec![right.clone(), left.clone()]),
-            B::Question if is_json(&left_field) => self.call("jsonb_exists", vec![left.clone(), right.clone()]),
+            B::HashArrow => self.path("json_get_path", left, right, right_field),
+            B::HashLongArrow => self.path("json_get_path_text", left, right, right_field),
+            B::AtArrow if is_json(left_field) => self.call("jsonb_contains", vec![left.clone(), right.clone()]),
+            B::ArrowAt if is_json(right_field) => self.call("jsonb_contains", vec![right.clone(), left.clone()]),
+            B::Question if is_json(left_field) => self.call("jsonb_exists", vec![left.clone(), right.clone()]),
             B::PGStartsWith => self.call("starts_with", vec![left.clone(), right.clone()]),
             _ => None,
-        }
+        })
+    }
+
+    /// The operator over operands that were cast: planned again, since they may mean another one now.
+    fn replanned(&self, op: &B, left: Expr, right: Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+        let planned = self.plan(op, &left, &right, schema)?;
+        Ok(planned.or_else(|| Some(binary_expr(left, operands::operator(op)?, right))))
     }
 
     fn path(&self, name: &str, left: &Expr, right: &Expr, right_field: &Field) -> Option<Expr> {
@@ -63,16 +92,32 @@ impl Operators {
         self.call(name, vec![left.clone(), steps])
     }
 
-    /// A text literal beside another type is a literal of that type: `oid = '5'`, `roles = '{0}'`, `id = 'uuid'`.
-    fn compare(&self, op: &B, left: &Expr, right: &Expr, left_field: &Field, right_field: &Field) -> Option<Expr> {
-        let (left, right) = if is_text_literal(left) && takes_literals(right_field) {
-            (self.cast(left.clone(), &PgType::of(right_field))?, right.clone())
-        } else if is_text_literal(right) && takes_literals(left_field) {
-            (left.clone(), self.cast(right.clone(), &PgType::of(left_field))?)
-        } else {
+    /// A text literal beside another type is a literal of that type: `oid = '5'`, `roles = '{0}'`, `1 + '2'`; beside a
+    /// moment in time that something is added to, it is an interval.
+    fn literals(
+        &self,
+        op: &B,
+        left: &Expr,
+        right: &Expr,
+        left_field: &Field,
+        right_field: &Field,
+    ) -> Option<(Expr, Expr)> {
+        let arithmetic = matches!(op, B::Plus | B::Minus | B::Multiply | B::Divide | B::Modulo);
+        if !arithmetic && !operands::compares(op) {
             return None;
+        }
+        let meant = |field: &Field| match PgType::of(field) {
+            PgType::Date | PgType::Timestamp | PgType::Timestamptz if *op == B::Plus => PgType::Interval,
+            PgType::Numeric(_) => PgType::Numeric(None),
+            other => other,
         };
-        Some(binary_expr(left, comparison(op)?, right))
+        if is_text_literal(left) && takes_literals(right_field) {
+            Some((self.cast(left.clone(), &meant(right_field))?, right.clone()))
+        } else if is_text_literal(right) && takes_literals(left_field) {
+            Some((left.clone(), self.cast(right.clone(), &meant(left_field))?))
+        } else {
+            None
+        }
     }
 
     fn arithmetic(&self, op: &B, left: &Expr, right: &Expr, left_field: &Field, right_field: &Field) -> Option<Expr> {
@@ -106,6 +151,9 @@ impl Operators {
             (B::Plus | B::Minus, D::Timestamp(..) | D::Date32, D::Time64(_)) => {
                 let moment = if *one == D::Date32 { to_timestamp(l) } else { l };
                 Some(binary_expr(moment, arithmetic_operator(op)?, self.cast(r, &PgType::Interval)?))
+            }
+            (B::Divide, one, two) if is_number(one) && is_number(two) && !(one.is_integer() && two.is_integer()) => {
+                Some(divide::call(l, r))
             }
             (B::Multiply, D::Interval(_), number) if is_number(number) => self.call("interval_scale", vec![l, r]),
             (B::Multiply, number, D::Interval(_)) if is_number(number) => self.call("interval_scale", vec![r, l]),
@@ -155,13 +203,6 @@ fn is_number(data_type: &DataType) -> bool {
     data_type.is_integer() || data_type.is_floating() || is_decimal(data_type)
 }
 
-fn is_text_literal(expr: &Expr) -> bool {
-    matches!(
-        expr,
-        Expr::Literal(ScalarValue::Utf8(Some(_)) | ScalarValue::Utf8View(Some(_)) | ScalarValue::LargeUtf8(Some(_)), _)
-    )
-}
-
 fn is_array_text(expr: &Expr) -> bool {
     matches!(expr, Expr::Literal(value, _) if value.try_as_str().flatten().is_some_and(|text| text.starts_with('{')))
 }
@@ -171,21 +212,19 @@ fn takes_literals(field: &Field) -> bool {
     match PgType::of(field) {
         PgType::Text | PgType::Varchar(_) | PgType::Char(_) | PgType::Name | PgType::InternalChar => false,
         PgType::Json | PgType::Jsonb | PgType::Record | PgType::Unknown | PgType::Void => false,
-        PgType::Numeric(_) => false,
         _ => !field.data_type().is_null(),
     }
 }
 
-fn comparison(op: &B) -> Option<Operator> {
-    Some(match op {
-        B::Eq => Operator::Eq,
-        B::NotEq => Operator::NotEq,
-        B::Lt => Operator::Lt,
-        B::LtEq => Operator::LtEq,
-        B::Gt => Operator::Gt,
-        B::GtEq => Operator::GtEq,
-        _ => return None,
-    })
+/// Where one operand is a float, PostgreSQL computes in double precision: numerics beside any float, integers beside a `real`.
+fn floats(op: &B, left: &Expr, right: &Expr, one: &DataType, two: &DataType) -> Option<(Expr, Expr)> {
+    operands::operator(op)?;
+    let double = |expr: &Expr| Expr::Cast(Cast::new(Box::new(expr.clone()), DataType::Float64));
+    let widens = |float: &DataType, other: &DataType| {
+        let narrow = *float == DataType::Float32 && !operands::compares(op) && other.is_integer();
+        float.is_floating() && (is_decimal(other) || narrow)
+    };
+    (widens(one, two) || widens(two, one)).then(|| (double(left), double(right)))
 }
 
 fn arithmetic_operator(op: &B) -> Option<Operator> {
@@ -213,7 +252,7 @@ impl fmt::Debug for Operators {
 
 impl ExprPlanner for Operators {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> DataFusionResult<PlannerResult<RawBinaryExpr>> {
-        match self.plan(&expr.op, &expr.left, &expr.right, schema) {
+        match self.plan(&expr.op, &expr.left, &expr.right, schema)? {
             Some(planned) => Ok(PlannerResult::Planned(planned)),
             None => Ok(PlannerResult::Original(expr)),
         }
