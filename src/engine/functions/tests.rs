@@ -240,7 +240,7 @@ fn state(session: &Arc<FunctionContext>) -> SessionState {
     config.options_mut().sql_parser.dialect = datafusion::common::config::Dialect::PostgreSQL;
     config.options_mut().execution.time_zone = Some("UTC".to_owned());
     let state = SessionStateBuilder::new().with_config(config).with_default_features();
-    let mut state = state.with_optimizer_rules(shim::correlation::optimizer_rules()).build();
+    let mut state = state.with_optimizer_rules(shim::optimizer_rules()).build();
     let operators = Arc::new(shim::operators::Operators::new(Arc::clone(session)));
     datafusion::execution::FunctionRegistry::register_expr_planner(&mut state, operators).expect("a planner");
     state
