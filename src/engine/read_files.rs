@@ -44,7 +44,7 @@ async fn open(scope: &Scope, url: Url, format: Arc<dyn FileFormat>, extension: &
     let schema = options.infer_schema(scope.state.as_ref(), &listing_url).await.map_err(|error| {
         let error = Error::from(error);
         match error.kind() {
-            ErrorKind::IoError => {
+            ErrorKind::IoError | ErrorKind::UndefinedFile => {
                 Error::new(ErrorKind::UndefinedFile, format!("could not read \"{url}\"")).detail(error.message())
             }
             _ => error.within(format!("could not read \"{url}\"")),

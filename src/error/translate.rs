@@ -36,6 +36,7 @@ const PLANNING: &[Rule] = &[
     ("to grouping function is not in grouping columns", "", Kind::GroupingError, |_| {
         "arguments to GROUPING must be grouping expressions of the associated query level".to_owned()
     }),
+    ("o files found at ", ". Cannot infer", Kind::UndefinedFile, |url| format!("there is no file at \"{url}\"")),
     ("non-boolean predicate", "", Kind::DatatypeMismatch, |rest| {
         let given = rest.rsplit_once("returning ").map_or(rest, |(_, given)| given);
         format!("argument of WHERE must be type boolean, not type {}", sql_name(given))
