@@ -11,7 +11,8 @@ async fn main() -> Result<(), Error> {
     let database = Database::open(Config::in_folder(folder)).await?;
     let session = database.session()?;
 
-    session.sql("CREATE OR REPLACE TABLE visits (id bigint, path text, at timestamptz DEFAULT now())").await?;
+    session.sql("DROP TABLE IF EXISTS visits").await?;
+    session.sql("CREATE TABLE visits (id bigint, path text, at timestamptz DEFAULT now())").await?;
     let insert = "INSERT INTO visits (id, path) SELECT n, '/page/' || n % 3 FROM generate_series(1, 100000) AS s(n)";
     if let Reply::Done(tag) = session.sql(insert).await? {
         println!("{}", tag.0);

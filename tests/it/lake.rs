@@ -268,7 +268,7 @@ async fn zorder_lets_filters_on_either_column_skip_files() {
     )
     .await;
     let rows = "SELECT (n * 7919) % 200, 'b' || lpad(((n * 104729) % 211)::text, 3, '0'), md5(n::text), n % 2
-         FROM generate_series(1, 200000::bigint) AS g(n)";
+         FROM generate_series(1, 400000::bigint) AS g(n)";
     done(&session, &format!("INSERT INTO t {rows}")).await;
     let before = counted(lines(&session, "SELECT * FROM t").await);
     done(&session, "OPTIMIZE t WHERE p = 0 ZORDER BY (a, b)").await;

@@ -5,7 +5,7 @@ use std::process::Command;
 use arrow::util::pretty::pretty_format_batches;
 use headwater::{Config, Database, Reply, Session};
 
-use crate::program::{root, text_of};
+use crate::program::text_of;
 
 /// Runs one text; rows as a table, anything else as its tag.
 async fn run(session: &Session, sql: &str) -> String {
@@ -86,9 +86,10 @@ async fn a_second_server_on_one_folder_is_refused() {
 #[test]
 fn the_example_opens_queries_streams_and_cancels() {
     let folder = tempfile::tempdir().unwrap();
-    // `cargo test` has built it; `cargo test --test it` has not.
-    let cargo = ["run", "--quiet", "--locked", "--example", "embed", "--"];
-    let printed = text_of(Command::new(env!("CARGO")).current_dir(root()).args(cargo).arg(folder.path()));
+    // `cargo test` has built it. No cargo from here: the environment of a test makes it build every dependency anew.
+    let program = std::env::current_exe().unwrap().with_file_name("../examples/embed");
+    assert!(program.exists(), "the example is not built: cargo build --example embed");
+    let printed = text_of(Command::new(program).arg(folder.path()));
     let expected = [
         "INSERT 0 100000",
         "| /page/0 | 16666  |",
