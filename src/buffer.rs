@@ -231,6 +231,11 @@ async fn open_table(relation: &RelationDef, stores: &Arc<Stores>, clock: &Clock)
     Table::open(stores, clock, &location_url(&definition.location)?).await
 }
 
+/// True where the catalog says of a table what its log says.
+pub fn agrees(relation: &RelationDef, snapshot: &tables::Snapshot) -> Result<bool> {
+    Ok(mend::mended(relation, snapshot)?.is_none())
+}
+
 /// The URL of a stored location.
 pub fn location_url(location: &str) -> Result<Url> {
     Url::parse(location).map_err(|error| {

@@ -20,7 +20,8 @@ use crate::engine::column::Column;
 use crate::engine::run::{bound, cancellable};
 use crate::engine::target::Target;
 use crate::engine::{Engine, Scope};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::tables::ScanSummary;
 
 /// A statement for EXPLAIN.
 #[derive(Clone, Copy)]
@@ -47,7 +48,8 @@ pub struct ExplainOptions {
 }
 
 impl Engine {
-    /// The rows that EXPLAIN gives. Of a statement that writes it shows how the rows to write or change are found.
+    /// The rows that EXPLAIN gives. Of a statement that writes it shows how the rows to write or change are found; ANALYZE
+    /// does what the statement says.
     pub async fn explain(
         &self,
         scope: &Scope,
@@ -65,13 +67,10 @@ impl Engine {
             Explained::Delete(delete) => headed("Delete", self.explained_delete(scope, delete, &types).await?),
             Explained::Merge(merge) => headed("Merge", self.explained_merge(scope, merge, &types).await?),
         };
-        if heading.is_some() && options.analyze {
-            return Err(Error::unsupported("EXPLAIN ANALYZE of a statement that writes is not supported")
-                .hint("EXPLAIN without ANALYZE shows how the rows are found."));
-        }
         let plan = bound(plan, parameters)?;
         let physical = self.physical(scope, &plan, cancel).await?;
         let planning = started.elapsed();
+        let writes = heading.is_some();
         let mut lines = Vec::from_iter(heading);
         if options.verbose {
             lines.push("Logical plan:".to_owned());
@@ -80,27 +79,35 @@ impl Engine {
             );
             lines.push("Physical plan:".to_owned());
         }
-        if options.analyze {
-            let rows = self.drain(scope, &physical, cancel).await?;
-            lines.extend(indented(
-                &DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(options.verbose).to_string(),
-            ));
-            lines.push(format!("Rows: {rows}"));
-            lines.push(format!("Planning Time: {:.3} ms", planning.as_secs_f64() * 1e3));
-            lines.push(format!("Execution Time: {:.3} ms", (started.elapsed() - planning).as_secs_f64() * 1e3));
-        } else {
-            lines.extend(indented(
-                &DisplayableExecutionPlan::new(physical.as_ref()).indent(options.verbose).to_string(),
-            ));
+        if !options.analyze {
+            lines.extend(shown(&DisplayableExecutionPlan::new(physical.as_ref()), options));
+            return text_rows(lines);
         }
+        let rows = match explained {
+            Explained::Query(_) => self.drain(scope, &physical, cancel).await?,
+            Explained::Insert(insert) => self.insert(scope, insert, parameters, cancel).await?.rows,
+            Explained::Update(update) => self.update(scope, update, parameters, cancel).await?.rows,
+            Explained::Delete(delete) => self.delete(scope, delete, parameters, cancel).await?.rows,
+            Explained::Merge(merge) => self.merge(scope, merge, parameters, cancel).await?.rows,
+        };
+        // A statement that writes runs plans of its own, one a pass: what they have read is in the sums below.
+        lines.extend(match writes {
+            true => shown(&DisplayableExecutionPlan::new(physical.as_ref()), options),
+            false => shown(&DisplayableExecutionPlan::with_metrics(physical.as_ref()), options),
+        });
+        lines.push(format!("Rows: {rows}"));
+        lines.extend(pruning(&scope.progress.scanned()));
+        lines.push(format!("Planning Time: {:.3} ms", planning.as_secs_f64() * 1e3));
+        lines.push(format!("Execution Time: {:.3} ms", (started.elapsed() - planning).as_secs_f64() * 1e3));
         text_rows(lines)
     }
 
-    async fn drain(&self, scope: &Scope, plan: &Arc<dyn ExecutionPlan>, cancel: &CancellationToken) -> Result<usize> {
+    async fn drain(&self, scope: &Scope, plan: &Arc<dyn ExecutionPlan>, cancel: &CancellationToken) -> Result<u64> {
+        scope.progress.watch(plan.as_ref());
         let mut stream = cancellable(execute_stream(Arc::clone(plan), scope.state.task_ctx())?, cancel);
         let mut rows = 0;
         while let Some(batch) = stream.next().await {
-            rows += batch?.num_rows();
+            rows += batch?.num_rows() as u64;
         }
         Ok(rows)
     }
@@ -110,8 +117,20 @@ fn headed(word: &str, (target, plan): (Target, LogicalPlan)) -> (Option<String>,
     (Some(format!("{word} on {}", target.relation.name)), plan)
 }
 
-fn indented(text: &str) -> Vec<String> {
-    text.lines().map(str::to_owned).collect()
+fn shown(plan: &DisplayableExecutionPlan<'_>, options: ExplainOptions) -> Vec<String> {
+    plan.indent(options.verbose).to_string().lines().map(str::to_owned).collect()
+}
+
+/// What was not read, of the tables' files and of the row groups of those that were.
+fn pruning(scanned: &ScanSummary) -> Vec<String> {
+    if scanned.files_total == 0 {
+        return Vec::new();
+    }
+    vec![
+        format!("Files Pruned: {} of {}", scanned.files_pruned, scanned.files_total),
+        format!("Row Groups Pruned: {} of {}", scanned.row_groups_pruned, scanned.row_groups_total),
+        format!("Bytes Scanned: {}", scanned.bytes_scanned),
+    ]
 }
 
 /// The column that EXPLAIN gives.

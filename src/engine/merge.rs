@@ -1,13 +1,12 @@
 //! MERGE: the source is read once, joined to the target's keys to find the files to change, and only those are
 //! written again.
 //!
-//! Three passes: (1) which rows of which files have an action, (2) those files LEFT JOIN source, written again,
+//! Three passes: (1) which rows of which files have an action, (2) those files joined to the source, written again,
 //! (3) source rows without a match, appended. Invariant: pass 2 gives each target row exactly once; more rows than
 //! the files hold means that a row matched twice, which is an error (21000) as in PostgreSQL. Memory holds the source
 //! and one join's build side over it, never a file.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use datafusion::common::{JoinType, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
@@ -149,12 +148,19 @@ impl Engine {
                 self.touched(scope, all, cancel).await?.values().sum()
             }
         };
-        let condition = match plan.clauses.has_unmatched() {
-            true => plan.on.clone(),
-            false => plan.clauses.matched_condition(&plan.on).unwrap_or_else(|| lit(false)),
+        let scan = plan.target.scan(scope, Some(files))?;
+        let acting = plan.clauses.matched_condition(&plan.on).unwrap_or_else(|| lit(false));
+        let rewritten = |rows, joined| plan.clauses.rewritten(self, scope, &plan.target, rows, joined);
+        let rows = match plan.clauses.has_unmatched() {
+            false => rewritten(plan.join(scan, JoinType::Left, acting)?, true)?,
+            true => {
+                // A row may match several times, as long as a clause applies to it once.
+                let found = plan.join(scan.clone(), JoinType::LeftSemi, plan.on.clone())?;
+                let matched = rewritten(plan.join(found, JoinType::Left, acting)?, true)?;
+                let unmatched = rewritten(plan.join(scan, JoinType::LeftAnti, plan.on.clone())?, false)?;
+                LogicalPlanBuilder::from(matched).union(unmatched)?.build()?
+            }
         };
-        let joined = plan.join(plan.target.scan(scope, Some(files))?, JoinType::Left, condition)?;
-        let rows = plan.clauses.rewritten(self, scope, &plan.target, joined)?;
         let marked = self.store_marked(scope, &plan.target, rows, writer, keep_hits, cancel).await?;
         if marked.rows_seen != expected {
             writer.discard(&marked.files).await;

@@ -1,4 +1,4 @@
-//! OPTIMIZE: small files of a partition become large ones, or all of them sorted anew; rows stay as they are.
+//! OPTIMIZE: small files of a partition become large ones, or lie along a curve; rows stay as they are.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::definition::RelationDef;
 use crate::dialect::Optimize;
+use crate::engine::curve::{Curve, Shape};
 use crate::engine::overlay::Overlay;
 use crate::engine::plan::Planner;
 use crate::engine::target::Target;
@@ -16,10 +17,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::tables::{Change, CompactionGroup, CompactionOptions, FileEntry, Operation};
 use crate::tables::{Snapshot, compaction_groups, files_of_plan, groups_by_partition};
 
-mod zorder;
-
-/// The tag of a file whose rows lie along a curve: the columns.
-const ZORDER_TAG: &str = "headwater.zorder";
+/// Where no more than one in so many bytes of a partition is off the curve, only those go onto it, beside the others.
+const STRAY_ONE_IN: u64 = 4;
 
 /// What OPTIMIZE has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,9 +45,17 @@ impl Engine {
         check_columns(relation, &optimize.zorder_by)?;
         let target = Target { relation: Arc::clone(relation), alias: relation.name.clone() };
         let snapshot = Arc::clone(scope.version.snapshot(relation.oid)?);
+        let curve = match optimize.zorder_by.as_slice() {
+            [] => Curve::of_table(relation),
+            columns => Some(Curve { shape: Shape::Morton, columns: columns.to_vec() }),
+        };
+        let groups = self.groups(scope, &target, &snapshot, optimize, curve.as_ref(), cancel).await?;
+        scope.progress.expect(groups.iter().map(|group| group.size_bytes).sum());
         let mut report = OptimizeReport::default();
-        for group in self.groups(scope, &target, &snapshot, optimize, cancel).await? {
-            let added = match self.rewrite_group(scope, &target, &group, &optimize.zorder_by, cancel).await {
+        for group in groups {
+            let rewritten = self.rewrite_group(scope, &target, &group, curve.as_ref(), cancel).await;
+            scope.progress.advance(group.size_bytes);
+            let added = match rewritten {
                 Ok(added) => added,
                 // Somebody has changed these files meanwhile: they are left for the next run.
                 Err(error) if error.kind() == ErrorKind::SerializationFailure => continue,
@@ -69,25 +76,26 @@ impl Engine {
         target: &Target,
         snapshot: &Snapshot,
         optimize: &Optimize,
+        curve: Option<&Curve>,
         cancel: &CancellationToken,
     ) -> Result<Vec<CompactionGroup>> {
         let wanted = self.wanted_files(scope, target, snapshot, optimize, cancel).await?;
         let all = snapshot.files().iter();
         let files: Vec<_> =
             all.filter(|file| wanted.as_ref().is_none_or(|wanted| wanted.contains(&file.path))).collect();
-        if optimize.zorder_by.is_empty() {
-            let target_file_bytes = self.write_options(&target.relation).target_file_bytes;
-            let mut options = CompactionOptions { target_file_bytes, ..CompactionOptions::default() };
-            if optimize.full {
-                options.files_min = 2;
+        let target_file_bytes = self.write_options(&target.relation).target_file_bytes;
+        if let Some(curve) = curve {
+            let mut groups = groups_by_partition(files);
+            if !optimize.full {
+                groups = groups.into_iter().filter_map(|group| strays(group, curve, target_file_bytes)).collect();
             }
-            return Ok(compaction_groups(files, &options));
+            return Ok(groups);
         }
-        let tag = optimize.zorder_by.join(",");
-        let is_sorted = |file: &Arc<FileEntry>| file.tags.get(ZORDER_TAG) == Some(&tag);
-        let mut groups = groups_by_partition(files);
-        groups.retain(|group| optimize.full || !group.files.iter().all(is_sorted));
-        Ok(groups)
+        let mut options = CompactionOptions { target_file_bytes, ..CompactionOptions::default() };
+        if optimize.full {
+            options.files_min = 2;
+        }
+        Ok(compaction_groups(files, &options))
     }
 
     /// With WHERE the files that may hold such rows, as a scan would choose them; none means all.
@@ -114,35 +122,37 @@ impl Engine {
         scope: &Scope,
         target: &Target,
         group: &CompactionGroup,
-        zorder_by: &[String],
+        curve: Option<&Curve>,
         cancel: &CancellationToken,
     ) -> Result<Vec<FileEntry>> {
         let relation = &target.relation;
         let files = scope.version.table(relation.oid)?.files_at(Arc::clone(scope.version.snapshot(relation.oid)?));
-        let scan = target.scan(scope, Some(group.files.clone()))?;
-        let removed = group.files.iter().map(|file| file.path.clone()).collect();
-        let (operation, added) = match zorder_by {
-            [] => {
-                let plan = self.unchanged_rows(target, scan)?;
-                (Operation::new("OPTIMIZE"), self.store(scope, relation, plan, &files, cancel).await?)
+        let mut operation = Operation::new("OPTIMIZE");
+        let added = match curve {
+            None => {
+                let plan = self.unchanged_rows(target, target.scan(scope, Some(group.files.clone()))?)?;
+                self.store(scope, relation, plan, &files, cancel).await?
             }
-            columns => {
-                let rows = group.files.iter().filter_map(|file| file.live_rows()).sum();
-                let key = self.morton_key(scope, &scan, columns, rows, cancel).await?;
-                let sorted = LogicalPlanBuilder::from(scan).sort(vec![key])?.build()?;
-                let plan = self.unchanged_rows(target, sorted)?;
-                let rows = self.checked(scope, relation, self.run_plan(scope, &plan, cancel).await?)?;
-                let mut options = self.write_options(relation);
-                options.tags.insert(ZORDER_TAG.to_owned(), columns.join(","));
-                let operation =
-                    Operation::new("OPTIMIZE").with("zOrderBy", serde_json::Value::from(columns).to_string());
-                (operation, files.write(rows, &options).await?)
+            Some(curve) => {
+                let parameter = if curve.shape == Shape::Morton { "zOrderBy" } else { "clusterBy" };
+                operation = operation.with(parameter, serde_json::json!(curve.columns).to_string());
+                self.store_along(scope, relation, &files, &group.files, curve, cancel).await?
             }
         };
+        let removed = group.files.iter().map(|file| file.path.clone()).collect();
         let change = Change::rewrite(operation, added.clone(), removed);
         self.commit(relation.oid, files.lock().await?, change, cancel).await?;
         Ok(added)
     }
+}
+
+/// What of a partition has to go onto the curve: nothing; the files that are not on it; or, where those are many, all.
+fn strays(group: CompactionGroup, curve: &Curve, target_file_bytes: u64) -> Option<CompactionGroup> {
+    let stray: Vec<_> = group.files.iter().filter(|file| !curve.holds(file)).cloned().collect();
+    let stray = groups_by_partition(&stray).pop()?;
+    let group = if stray.size_bytes.saturating_mul(STRAY_ONE_IN) > group.size_bytes { group } else { stray };
+    // One file that is not too large: an order within it is not worth writing it again.
+    (group.files.len() > 1 || group.size_bytes > target_file_bytes).then_some(group)
 }
 
 fn check_columns(relation: &RelationDef, zorder_by: &[String]) -> Result<()> {

@@ -73,7 +73,7 @@ impl Engine {
                     }
                     None => return Err(scope.version.catalog.undefined(&name, scope.search_path())),
                 };
-                let at = at(scope, version)?;
+                let at = at(scope, *version)?;
                 let snapshot = scope.version.table(relation.oid)?.snapshot_at(&at).await?;
                 Ok(Arc::new(LakeScan::new(snapshot)))
             }
@@ -87,7 +87,7 @@ impl Engine {
 
 /// A relation of the AST that has to be opened.
 enum Wanted {
-    Version { name: ObjectName, version: TableVersion },
+    Version { name: ObjectName, version: Box<TableVersion> },
     Function { name: String, arguments: Vec<ast::FunctionArg> },
 }
 
@@ -98,7 +98,7 @@ fn wanted(factor: &TableFactor) -> Result<Option<Wanted>> {
     match factor {
         TableFactor::Table { name, version: Some(version), args: None, .. } => {
             let name = dialect::object_name(name)?;
-            Ok(Some(Wanted::Version { name, version: version.clone() }))
+            Ok(Some(Wanted::Version { name, version: Box::new(version.clone()) }))
         }
         TableFactor::Table { name, args: Some(arguments), .. } => {
             let name = dialect::object_name(name)?;

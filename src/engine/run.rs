@@ -37,6 +37,7 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<SendableRecordBatchStream> {
         let physical = self.physical(scope, plan, cancel).await?;
+        scope.progress.watch(physical.as_ref());
         let stream = execute_stream(physical, scope.state.task_ctx())?;
         Ok(Box::pin(Cancellable { _read: Some(plan.clone()), ..Cancellable::new(stream, cancel) }))
     }

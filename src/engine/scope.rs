@@ -8,6 +8,7 @@ use datafusion::logical_expr::planner::ExprPlanner;
 use crate::buffer::DbVersion;
 use crate::engine::Engine;
 use crate::engine::functions::FunctionContext;
+use crate::engine::progress::Progress;
 use crate::engine::shim::operators::Operators;
 
 /// What one statement sees, and as whom: a pinned version of the database and what functions know of the session.
@@ -17,6 +18,8 @@ pub struct Scope {
     pub version: Arc<DbVersion>,
     /// What session functions (`current_user`, `now`) answer; holds the search path.
     pub functions: Arc<FunctionContext>,
+    /// How far the statement is.
+    pub progress: Arc<Progress>,
     /// DataFusion's state for this statement; its `now()` stands still.
     pub(in crate::engine) state: Arc<SessionState>,
     /// What gives operators PostgreSQL's meaning, before DataFusion's own.
@@ -31,7 +34,7 @@ impl Engine {
         state.mark_start_execution();
         let ours: Arc<dyn ExprPlanner> = Arc::new(Operators::new(Arc::clone(&functions)));
         let expr_planners = std::iter::once(ours).chain(state.expr_planners().iter().cloned()).collect();
-        Scope { version, functions, state: Arc::new(state), expr_planners }
+        Scope { version, functions, progress: Arc::default(), state: Arc::new(state), expr_planners }
     }
 }
 

@@ -10,7 +10,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int8Type, SchemaRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, cast, col, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, col, lit};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -20,6 +20,7 @@ use crate::catalog::definition::{ColumnDef, RelationDef};
 use crate::catalog::name::Oid;
 use crate::dialect;
 use crate::engine::assign::assigned;
+use crate::engine::curve::Curve;
 use crate::engine::overlay::Overlay;
 use crate::engine::plan::Planner;
 use crate::engine::target::Target;
@@ -27,7 +28,7 @@ use crate::engine::write::checks::RowChecks;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tables;
-use crate::tables::{Change, FileEntry, FileWriter, SORTED_TAG, TableWriter, WriteOptions};
+use crate::tables::{Change, FileEntry, FileWriter, SORTED_TAG, TableWriter, WriteOptions, groups_by_partition};
 
 mod checks;
 
@@ -118,7 +119,7 @@ impl Engine {
         let plan = clustered(relation, plan)?;
         let stream = self.run_plan(scope, &plan, cancel).await?;
         let checked = self.checked(scope, relation, stream)?;
-        self.store_checked(relation, writer, checked).await
+        self.store_checked(scope, relation, writer, checked, cancel).await
     }
 
     /// As [`Engine::store`], for rows that carry a [`mark`] behind the table's columns: rows marked as gone are not
@@ -139,25 +140,47 @@ impl Engine {
         let schema = target.relation.arrow_schema();
         let (stored, watched) = (Arc::clone(&schema), Arc::clone(&seen));
         let rows = checked.map(move |batch| Ok(watched.lock().unmark(&batch?, &stored)?));
-        let files =
-            self.store_checked(&target.relation, writer, Box::pin(RecordBatchStreamAdapter::new(schema, rows))).await?;
+        let rows = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
+        let files = self.store_checked(scope, &target.relation, writer, rows, cancel).await?;
         let seen = std::mem::take(&mut *seen.lock());
         Ok(Marked { files, hits: seen.hits, rows_seen: seen.rows })
     }
 
-    /// The rows are [`clustered`], and the files say so: a scan need not sort them again.
+    /// Rows that are [`clustered`] stay so, and the files say it: a scan need not sort them again. Where a curve goes through
+    /// several columns and there are more rows than one file of a partition holds, they are written again along it.
     async fn store_checked(
         &self,
+        scope: &Scope,
         relation: &RelationDef,
         writer: &FileWriter,
         stream: SendableRecordBatchStream,
+        cancel: &CancellationToken,
     ) -> Result<Vec<FileEntry>> {
         let mut options = self.write_options(relation);
-        if let Some(table) = relation.table().filter(|table| !table.clustered_by.is_empty()) {
-            let columns = serde_json::Value::from(table.clustered_by.clone()).to_string();
-            options.tags.insert(SORTED_TAG.to_owned(), columns);
+        if let Some(column) = sorting_column(relation) {
+            options.tags.insert(SORTED_TAG.to_owned(), sorted_tag(column));
         }
-        writer.write(stream, &options).await
+        let files = writer.write(stream, &options).await?;
+        let Some(curve) = Curve::of_table(relation) else { return Ok(files) };
+        let files: Vec<_> = files.into_iter().map(Arc::new).collect();
+        let (mut stored, mut waste) = (Vec::new(), Vec::new());
+        for group in groups_by_partition(&files) {
+            if group.files.len() == 1 {
+                stored.extend(group.files.iter().map(|file| FileEntry::clone(file)));
+                continue;
+            }
+            match self.store_along(scope, relation, writer, &group.files, &curve, cancel).await {
+                Ok(along) => stored.extend(along),
+                Err(error) => {
+                    writer.discard(&stored).await;
+                    writer.discard(&files.iter().map(|file| FileEntry::clone(file)).collect::<Vec<_>>()).await;
+                    return Err(error);
+                }
+            }
+            waste.extend(group.files.iter().map(|file| FileEntry::clone(file)));
+        }
+        writer.discard(&waste).await;
+        Ok(stored)
     }
 
     /// How files of the table are written, as its options or else the settings say.
@@ -175,7 +198,12 @@ impl Engine {
     ) -> Result<SendableRecordBatchStream> {
         let checks = Arc::new(RowChecks::new(scope, relation)?);
         let schema = checks.schema_for(&stream.schema());
-        let checked = stream.map(move |batch| Ok(checks.apply(batch?)?));
+        let progress = Arc::clone(&scope.progress);
+        let checked = stream.map(move |batch| {
+            let checked = checks.apply(batch?)?;
+            progress.wrote(checked.num_rows());
+            Ok(checked)
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, checked)))
     }
 
@@ -209,15 +237,32 @@ pub(in crate::engine) fn column_expression(scope: &Scope, text: &str, schema: &D
     Planner::new(scope, &overlay).expression(dialect::parse_expression(text)?, schema, &[])
 }
 
-/// The plan sorted by the clustering columns, so that files cover narrow ranges of them.
+/// The column that rows are sorted by as they come. Several columns are gone through along a [`Curve`].
+fn sorting_column(relation: &RelationDef) -> Option<&String> {
+    match relation.table()?.clustered_by.as_slice() {
+        [column] => Some(column),
+        _ => None,
+    }
+}
+
+/// True for a file whose rows lie as CLUSTER BY wants it.
+pub(in crate::engine) fn is_clustered(relation: &RelationDef, file: &FileEntry) -> bool {
+    match (sorting_column(relation), Curve::of_table(relation)) {
+        (Some(column), _) => file.tags.get(SORTED_TAG) == Some(&sorted_tag(column)),
+        (None, Some(curve)) => curve.holds(file),
+        (None, None) => false,
+    }
+}
+
+fn sorted_tag(column: &str) -> String {
+    serde_json::json!([column]).to_string()
+}
+
+/// The plan sorted by the clustering column, so that files cover narrow ranges of it.
 fn clustered(relation: &RelationDef, plan: LogicalPlan) -> Result<LogicalPlan> {
-    let Some(table) = relation.table().filter(|table| !table.clustered_by.is_empty()) else { return Ok(plan) };
-    let keys: Vec<SortExpr> = table
-        .clustered_by
-        .iter()
-        .map(|name| col(datafusion::common::Column::from_name(name)).sort(true, false))
-        .collect();
-    Ok(LogicalPlanBuilder::from(plan).sort(keys)?.build()?)
+    let Some(column) = sorting_column(relation) else { return Ok(plan) };
+    let key = col(datafusion::common::Column::from_name(column)).sort(true, false);
+    Ok(LogicalPlanBuilder::from(plan).sort(vec![key])?.build()?)
 }
 
 /// The mark of a row that stays as it is.

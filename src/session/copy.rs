@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::sql::sqlparser::ast;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::{ObjectStoreExt, WriteMultipart};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ use crate::dialect;
 use crate::dialect::{Copy, CopyFileFormat, CopyHeader, CopySource, CopyTarget, Statement};
 use crate::engine::Scope;
 use crate::engine::insert::insert_target;
+use crate::engine::progress::Progress;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::Session;
 use crate::session::cells::Cells;
@@ -115,7 +116,7 @@ impl Session {
         let mut copy = copy.clone();
         copy.options.format = Some(file_format(&copy, path));
         let options = resolved(&copy, &columns)?;
-        let mut bytes = open_file(self.server.buffer().stores(), &url).await?;
+        let mut bytes = open_file(self.server.buffer().stores(), &url, &scope.progress).await?;
         let (sender, rows) = CopySender::channel(schema_of(&columns));
         let mut decoder = Decoder::new(&relation.name, &columns, &options, self.zone());
         let feed = async move {
@@ -401,9 +402,11 @@ fn flags(names: Option<&[String]>, columns: &[Column]) -> Result<Vec<bool>> {
 
 type Pieces = futures::stream::BoxStream<'static, object_store::Result<bytes::Bytes>>;
 
-async fn open_file(stores: &crate::tables::Stores, url: &url::Url) -> Result<Pieces> {
+async fn open_file(stores: &crate::tables::Stores, url: &url::Url, progress: &Arc<Progress>) -> Result<Pieces> {
     let found = stores.get(url)?.get(&object_path(url)?).await.map_err(|error| io_error(url, &error))?;
-    Ok(found.into_stream())
+    progress.expect(found.meta.size);
+    let progress = Arc::clone(progress);
+    Ok(found.into_stream().inspect_ok(move |piece| progress.advance(piece.len() as u64)).boxed())
 }
 
 fn object_path(url: &url::Url) -> Result<object_store::path::Path> {

@@ -138,6 +138,7 @@ impl Session {
         let snapshot = table.snapshot();
         let mut relation = new_relation(scope, create, schema, None, &location, &self.login.user)?;
         relation.columns = snapshot.columns()?;
+        relation.comment = relation.comment.or_else(|| snapshot.comment().map(str::to_owned));
         if let RelationKind::Table(definition) = &mut relation.kind {
             definition.partitioned_by = snapshot.partition_columns().to_vec();
             definition.clustered_by = snapshot.clustered_by();

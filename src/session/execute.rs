@@ -1,11 +1,14 @@
 //! The one `match` over all statements; each arm is one call down.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+use std::sync::Arc;
+
 use datafusion::common::ScalarValue;
 use tokio_util::sync::CancellationToken;
 
 use crate::dialect::Statement;
 use crate::engine::Scope;
+use crate::engine::progress::Progress;
 use crate::engine::write::Affected;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::Session;
@@ -17,6 +20,7 @@ pub(super) async fn run(
     session: &Session,
     prepared: &Prepared,
     parameters: Vec<ScalarValue>,
+    progress: &Arc<Progress>,
     cancel: &CancellationToken,
 ) -> Result<Reply> {
     let statement = &prepared.parsed.statement;
@@ -25,7 +29,8 @@ pub(super) async fn run(
         session.transaction.lock().refuse_writes(word)?;
     }
     session.follow_other_writers(statement).await?;
-    let scope = session.scope();
+    let mut scope = session.scope();
+    scope.progress = Arc::clone(progress);
     let engine = session.server.engine();
     match statement {
         Statement::Query(query) => session.query(&scope, query, prepared, parameters, cancel).await,
@@ -105,6 +110,7 @@ fn writes(statement: &Statement) -> Option<&'static str> {
         Statement::Optimize(_) => Some("OPTIMIZE"),
         Statement::Vacuum(_) => Some("VACUUM"),
         Statement::Restore(_) => Some("RESTORE TABLE"),
+        Statement::Explain(explain) if explain.analyze => writes(&explain.statement),
         Statement::Query(_) | Statement::Copy(_) | Statement::Explain(_) | Statement::Describe(_) => None,
         Statement::DescribeHistory(_) | Statement::Analyze(_) | Statement::Flush(_) | Statement::Grant(_) => None,
         Statement::Revoke(_) | Statement::Set(_) | Statement::SetTransaction { .. } | Statement::SetConstraints => None,

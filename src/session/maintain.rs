@@ -54,7 +54,9 @@ impl Session {
         let mut rows = TextRows::new(VACUUM_COLUMNS);
         for relation in relations {
             let options = VacuumOptions { retain, dry_run: vacuum.dry_run };
-            let report = scope.version.table(relation.oid)?.vacuum(options).await?;
+            let table = scope.version.table(relation.oid)?;
+            let report = table.vacuum(options).await?;
+            self.server.buffer().follow(relation.oid, table.snapshot())?;
             if vacuum.dry_run {
                 for path in report.files.iter().chain(&report.log_files) {
                     rows = rows.row(&[Some(path.clone())]);

@@ -194,7 +194,7 @@ impl Session {
             .zip(&prepared.parameters)
             .map(|(argument, pg_type)| self.server.engine().constant(scope, argument, pg_type))
             .collect::<Result<_>>()?;
-        Box::pin(execute::run(self, &prepared, values, cancel)).await
+        Box::pin(execute::run(self, &prepared, values, &scope.progress, cancel)).await
     }
 
     pub(super) fn deallocate(&self, name: Option<&str>) -> Result<Tag> {

@@ -79,7 +79,9 @@ impl Session {
             measured: Measured::start(self.server.metrics(), self.server.clock()),
             noted: self.server.statements().start(self.pid, &self.login, &prepared.parsed.shown()),
         };
-        let outcome = execute::run(self, prepared, parameters, &token).instrument(running.noted.span()).await;
+        let progress = Arc::clone(running.noted.progress());
+        let run = execute::run(self, prepared, parameters, &progress, &token);
+        let outcome = run.instrument(running.noted.span()).await;
         match outcome {
             Ok(reply) => Ok(running.around(reply)),
             Err(error) => {

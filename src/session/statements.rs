@@ -10,7 +10,9 @@ use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::engine::facts::sources::StatementFact;
+use crate::engine::progress::Progress;
 use crate::session::server::Login;
+use crate::tables::ScanSummary;
 
 /// Ended statements that are remembered.
 const REMEMBERED_MAX: usize = 1000;
@@ -27,8 +29,8 @@ pub(crate) struct StatementLog {
 #[derive(Debug, Default)]
 struct Notes {
     last_id: i64,
-    /// Oldest first.
-    statements: VecDeque<StatementFact>,
+    /// Oldest first; of running ones how far they are.
+    statements: VecDeque<(StatementFact, Option<Arc<Progress>>)>,
 }
 
 impl StatementLog {
@@ -43,11 +45,11 @@ impl StatementLog {
         let id = notes.last_id;
         if notes.statements.len() >= REMEMBERED_MAX {
             // Running ones stay: there are never more of those than sessions.
-            let oldest = notes.statements.iter().position(|statement| statement.state != "running");
+            let oldest = notes.statements.iter().position(|(statement, _)| statement.state != "running");
             oldest.map(|at| notes.statements.remove(at));
         }
-        let started_at = self.clock.now();
-        notes.statements.push_back(StatementFact {
+        let (started_at, progress) = (self.clock.now(), Arc::new(Progress::default()));
+        let fact = StatementFact {
             id,
             pid,
             user: login.user.clone(),
@@ -57,21 +59,35 @@ impl StatementLog {
             started_at,
             duration_ms: 0,
             rows: 0,
+            progress: None,
+            scanned: ScanSummary::default(),
             error: None,
-        });
-        Noted { log: self.clone(), id, pid, wire: login.wire, started_at, rows: 0, error: None }
+        };
+        notes.statements.push_back((fact, Some(Arc::clone(&progress))));
+        Noted { log: self.clone(), id, pid, wire: login.wire, started_at, progress, error: None }
     }
 
     /// All that is noted, oldest first.
     pub(crate) fn list(&self) -> Vec<StatementFact> {
         let now = self.clock.now();
         let noted = self.noted.lock();
-        let mut statements: Vec<StatementFact> = noted.statements.iter().cloned().collect();
-        for running in statements.iter_mut().filter(|statement| statement.state == "running") {
-            running.duration_ms = elapsed_ms(running.started_at, now);
-        }
-        statements
+        let shown = |(statement, progress): &(StatementFact, Option<Arc<Progress>>)| {
+            let mut shown = statement.clone();
+            if let Some(progress) = progress {
+                shown.duration_ms = elapsed_ms(statement.started_at, now);
+                follow(&mut shown, progress);
+            }
+            shown
+        };
+        noted.statements.iter().map(shown).collect()
     }
+}
+
+/// What a statement has done so far.
+fn follow(statement: &mut StatementFact, progress: &Progress) {
+    statement.rows = progress.rows();
+    statement.progress = progress.fraction();
+    statement.scanned = progress.scanned();
 }
 
 fn elapsed_ms(from: DateTime<Utc>, to: DateTime<Utc>) -> i64 {
@@ -86,11 +102,16 @@ pub(crate) struct Noted {
     pid: i32,
     wire: &'static str,
     started_at: DateTime<Utc>,
-    rows: u64,
+    progress: Arc<Progress>,
     error: Option<String>,
 }
 
 impl Noted {
+    /// How far the statement is; whoever runs it keeps it up to date.
+    pub(crate) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
     /// What is logged while the statement runs carries its number.
     pub(crate) fn span(&self) -> tracing::Span {
         tracing::info_span!("statement", query_id = self.id, pid = self.pid)
@@ -98,7 +119,7 @@ impl Noted {
 
     /// A program that embeds the database has the error itself; clients of a server are somewhere else.
     fn log_end(&self, duration_ms: i64) {
-        let Self { id: query_id, pid, wire, rows, error, .. } = self;
+        let (Self { id: query_id, pid, wire, error, .. }, rows) = (self, self.progress.rows());
         match error {
             Some(error) if *wire != "embedded" => {
                 tracing::info!(query_id, pid, wire, duration_ms, rows, error, "statement failed");
@@ -108,8 +129,8 @@ impl Noted {
     }
 
     /// Counts rows that were sent.
-    pub(crate) fn rows(&mut self, rows: usize) {
-        self.rows += rows as u64;
+    pub(crate) fn rows(&self, rows: usize) {
+        self.progress.sent(rows);
     }
 
     /// Files why the statement failed.
@@ -123,11 +144,13 @@ impl Drop for Noted {
         let duration_ms = elapsed_ms(self.started_at, self.log.clock.now());
         self.log_end(duration_ms);
         let mut notes = self.log.noted.lock();
-        if let Some(statement) = notes.statements.iter_mut().rev().find(|statement| statement.id == self.id) {
+        let ended = notes.statements.iter_mut().rev().find(|(statement, _)| statement.id == self.id);
+        if let Some((statement, progress)) = ended {
             statement.state = if self.error.is_some() { "failed" } else { "done" };
             statement.duration_ms = duration_ms;
-            statement.rows = self.rows;
             statement.error = self.error.take();
+            follow(statement, &self.progress);
+            *progress = None;
         }
     }
 }

@@ -222,11 +222,6 @@ impl Commit {
     pub fn operation(&self) -> &str {
         self.info.get("operation").and_then(Value::as_str).unwrap_or_default()
     }
-
-    /// The unique name of the commit, if its writer gave one.
-    pub fn id(&self) -> Option<&str> {
-        self.info.get("txnId").and_then(Value::as_str)
-    }
 }
 
 /// `00000000000000000012.json`

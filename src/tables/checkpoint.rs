@@ -139,15 +139,20 @@ async fn verify(log: &LogStoreRef, snapshot: &Snapshot) -> Result<()> {
     let place = &snapshot.place;
     let file = place.log_folder().join(format!("{:020}.checkpoint.parquet", snapshot.version));
     let read = load(log, place, snapshot.version, std::slice::from_ref(&file)).await?;
-    let same_files = read.files.len() == snapshot.files.len()
-        && read.files.iter().zip(snapshot.files.iter()).all(|(left, right)| {
-            left.path == right.path && left.rows == right.rows && left.deletion_vector == right.deletion_vector
-        });
-    if same_files && read.app_versions == snapshot.app_versions {
+    if same_content(&read, snapshot) {
         return Ok(());
     }
     place.store.delete(&file).await?;
     place.store.delete(&place.log_folder().join("_last_checkpoint")).await?;
     let message = format!("the checkpoint of version {} does not hold what the log says", snapshot.version);
     Err(Error::new(ErrorKind::DataCorrupted, message).detail("It has been deleted; the table is as it was."))
+}
+
+/// True where both name the same files and applications.
+pub(in crate::tables) fn same_content(one: &Snapshot, other: &Snapshot) -> bool {
+    one.files.len() == other.files.len()
+        && one.app_versions == other.app_versions
+        && one.files.iter().zip(other.files.iter()).all(|(left, right)| {
+            left.path == right.path && left.rows == right.rows && left.deletion_vector == right.deletion_vector
+        })
 }

@@ -3,7 +3,7 @@
 //! SQL types that Delta cannot name (uuid, json, varchar(n), ...) are Delta strings that carry the SQL name in the
 //! field's metadata, under [`SQL_TYPE`]. Other readers see strings.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
@@ -252,12 +252,6 @@ fn unstorable(pg_type: &PgType) -> Error {
         _ => "Cast it to text, or use jsonb.",
     };
     Error::unsupported(format!("type {pg_type} cannot be stored in a table")).hint(hint)
-}
-
-/// A field's metadata without the key that only we read.
-pub(in crate::tables) fn same_values(left: &Field, right: &Field) -> bool {
-    let plain = |metadata: &HashMap<String, String>| metadata.get(TYPE_KEY).cloned();
-    left.data_type() == right.data_type() && plain(left.metadata()) == plain(right.metadata())
 }
 
 #[cfg(test)]

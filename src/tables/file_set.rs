@@ -109,6 +109,7 @@ impl FileSet {
     }
 
     /// All files, sorted by path.
+    #[cfg(test)]
     pub fn all(&self) -> &Arc<[Arc<FileEntry>]> {
         &self.files
     }

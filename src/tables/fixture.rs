@@ -15,6 +15,7 @@ use url::Url;
 use crate::catalog::definition::ColumnDef;
 use crate::catalog::pg_type::PgType;
 use crate::clock::Clock;
+use crate::tables::checkpoint;
 use crate::tables::{Change, FileEntry, Snapshot, Stores, Table, TableSpec, WriteOptions};
 
 /// A folder of its own, with a clock that stands still.
@@ -71,6 +72,11 @@ pub(in crate::tables) async fn append(table: &Arc<Table>, ids: std::ops::Range<i
     let mut writer = table.lock().await.unwrap();
     let files = writer.write(stream(vec![longs(ids)]), &WriteOptions::default()).await.unwrap();
     writer.commit(Change::append(files)).await.unwrap()
+}
+
+/// Writes a checkpoint of the newest version.
+pub(in crate::tables) async fn checkpoint(table: &Table) {
+    checkpoint::write(table.log().unguarded(), &table.refresh().await.unwrap()).await.unwrap();
 }
 
 /// All rows of some files, partition columns left out.

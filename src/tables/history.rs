@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::error::Result;
 use crate::tables::action::{Add, Commit, Remove};
 use crate::tables::table::Table;
+use crate::tables::vacuum::{DELETED_BYTES, DELETED_FILES, VACUUMED};
 
 /// Commit files that are read at once.
 const READ_AT_ONCE: usize = 16;
@@ -21,8 +22,8 @@ pub struct CommitRecord {
     /// As Delta names it: `WRITE`, `DELETE`, `OPTIMIZE`, ...
     pub operation: String,
     pub parameters: BTreeMap<String, String>,
-    pub metrics: BTreeMap<String, String>,
     pub files_added: u64,
+    /// From the table; of VACUUM from the folder.
     pub files_removed: u64,
     pub bytes_added: u64,
     pub bytes_removed: u64,
@@ -30,11 +31,6 @@ pub struct CommitRecord {
     pub rows_added: Option<u64>,
     /// As the writer counted them.
     pub rows_removed: Option<u64>,
-    /// False where rows only moved from file to file.
-    pub data_change: bool,
-    pub blind_append: Option<bool>,
-    /// The program that made the commit.
-    pub engine: Option<String>,
     pub user_name: Option<String>,
     /// Applications and how far they had come.
     pub apps: Vec<(String, i64)>,
@@ -64,24 +60,22 @@ fn record(commit: &Commit) -> CommitRecord {
     let text = |key: &str| commit.info.get(key).and_then(Value::as_str).map(str::to_owned);
     let metrics = texts(commit.info.get("operationMetrics"));
     let removed = metrics.get("numRemovedRows").or_else(|| metrics.get("numDeletedRows"));
-    let moved = commit.adds.iter().any(|add| add.data_change) || commit.removes.iter().any(|remove| remove.data_change);
+    let counted = |key: &str| metrics.get(key).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    let vacuumed = |key| if commit.operation() == VACUUMED { counted(key) } else { 0 };
     CommitRecord {
         version: commit.version,
         committed_at: commit.committed_at_ms().and_then(DateTime::from_timestamp_millis),
         operation: commit.operation().to_owned(),
         parameters: texts(commit.info.get("operationParameters")),
         files_added: commit.adds.len() as u64,
-        files_removed: commit.removes.len() as u64,
+        files_removed: commit.removes.len() as u64 + vacuumed(DELETED_FILES),
         bytes_added: commit.adds.iter().map(|add| unsigned(add.size)).sum(),
-        bytes_removed: commit.removes.iter().filter_map(|remove| remove.size).map(unsigned).sum(),
+        bytes_removed: commit.removes.iter().filter_map(|remove| remove.size).map(unsigned).sum::<u64>()
+            + vacuumed(DELETED_BYTES),
         rows_added: commit.adds.iter().map(rows).sum(),
         rows_removed: if commit.removes.is_empty() { Some(0) } else { removed.and_then(|text| text.parse().ok()) },
-        data_change: moved,
-        blind_append: commit.info.get("isBlindAppend").and_then(Value::as_bool),
-        engine: text("engineInfo"),
         user_name: text("userName"),
         apps: commit.txns.iter().map(|txn| (txn.app_id.clone(), txn.version)).collect(),
-        metrics,
     }
 }
 

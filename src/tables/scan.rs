@@ -29,7 +29,7 @@ mod tests;
 
 pub use index::FileIndex;
 pub use order::SORTED_TAG;
-pub use summary::{ScanSummary, files_of_plan};
+pub use summary::{ScanMeter, ScanSummary, files_of_plan};
 
 use columns::Columns;
 
@@ -43,19 +43,6 @@ pub struct LakeScan {
     index: Arc<FileIndex>,
     columns: Columns,
     file_column: Option<String>,
-    row_filter: RowFilter,
-}
-
-/// Whether filters are evaluated while Parquet is decoded, so that other columns are read only where a row passes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RowFilter {
-    /// Where it promises to save reading: few rows out of many columns.
-    #[default]
-    Auto,
-    /// Always.
-    On,
-    /// Only where the session asks for it.
-    Off,
 }
 
 impl LakeScan {
@@ -63,7 +50,7 @@ impl LakeScan {
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         let index = Arc::clone(snapshot.files().index());
         let columns = Columns::new(snapshot.arrow_schema(), snapshot.partition_columns(), None);
-        Self { snapshot, index, columns, file_column: None, row_filter: RowFilter::default() }
+        Self { snapshot, index, columns, file_column: None }
     }
 
     /// Only these files, which must belong to the table.
@@ -79,18 +66,6 @@ impl LakeScan {
         self.columns = Columns::new(self.snapshot.arrow_schema(), self.snapshot.partition_columns(), Some(name));
         self.file_column = Some(name.to_owned());
         self
-    }
-
-    /// When filters are evaluated during decoding.
-    #[must_use]
-    pub fn with_row_filter(mut self, row_filter: RowFilter) -> Self {
-        self.row_filter = row_filter;
-        self
-    }
-
-    /// What is scanned.
-    pub fn snapshot(&self) -> &Arc<Snapshot> {
-        &self.snapshot
     }
 }
 

@@ -15,7 +15,6 @@ use crate::catalog::definition::ColumnDef;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tables::definition::Definition;
 use crate::tables::file_set::{FileEntry, FileSet};
-use crate::tables::protocol::Protocol;
 
 /// A table at one version.
 #[derive(Clone)]
@@ -100,29 +99,14 @@ impl Snapshot {
         self.definition.metadata.description.as_deref()
     }
 
-    /// The table's unique id, given at its creation.
-    pub fn table_id(&self) -> &str {
-        &self.definition.metadata.id
-    }
-
     /// The Delta feature that keeps us from writing to the table, if there is one.
     pub fn read_only_reason(&self) -> Option<&str> {
         self.definition.read_only.as_deref()
     }
 
-    /// What a reader and a writer must understand.
-    pub fn protocol(&self) -> &Protocol {
-        &self.definition.protocol
-    }
-
     /// The last version that the application has committed (`txn` action).
     pub fn app_version(&self, app: &str) -> Option<i64> {
         self.app_versions.get(app).copied()
-    }
-
-    /// All `txn` actions, by application.
-    pub fn app_versions(&self) -> &BTreeMap<String, i64> {
-        &self.app_versions
     }
 }
 

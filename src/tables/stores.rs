@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use datafusion::common::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreRegistry;
@@ -24,7 +24,7 @@ use crate::tables::snapshot::Place;
 mod durable;
 mod store_error;
 
-pub use durable::DurableStore;
+use durable::DurableStore;
 
 /// Object stores by URL.
 pub struct Stores {
@@ -59,8 +59,9 @@ impl Stores {
     }
 
     /// How many files and folders have been forced to stable storage.
+    #[cfg(test)]
     pub fn fsyncs(&self) -> u64 {
-        self.fsyncs.load(Ordering::Relaxed)
+        self.fsyncs.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// The folder of a table.

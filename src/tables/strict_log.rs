@@ -181,7 +181,9 @@ impl StrictLog {
         match self.place.store.get(&self.place.commit_path(version)).await {
             Ok(found) => {
                 let modified_at_ms = found.meta.last_modified.timestamp_millis();
-                let mut commit = Commit::parse(version, &found.bytes().await?)?;
+                let commit = Commit::parse(version, &found.bytes().await?);
+                let mut commit =
+                    commit.map_err(|error| error.within(format!("table at \"{}\"", self.place.location)))?;
                 commit.modified_at_ms = Some(modified_at_ms);
                 Ok(Some(commit))
             }
@@ -301,12 +303,14 @@ impl StrictLog {
 }
 
 impl Head {
-    fn sound(snapshot: Snapshot) -> Self {
+    /// A version without damage.
+    pub fn sound(snapshot: Snapshot) -> Self {
         let snapshot = Arc::new(snapshot);
         Self { replayed: Arc::clone(&snapshot), sound: snapshot, damage: None }
     }
 
-    fn after(before: Option<&Self>, place: &Arc<Place>, commit: &Commit) -> Result<Self> {
+    /// The head after one more commit.
+    pub fn after(before: Option<&Self>, place: &Arc<Place>, commit: &Commit) -> Result<Self> {
         let (snapshot, damage) = replay::next(before.map(|head| &*head.replayed), place, commit)?;
         let earlier = before.and_then(|head| head.damage.clone()).filter(|_| commit.operation() != "RESTORE");
         match (before, earlier.or(damage)) {

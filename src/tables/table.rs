@@ -1,12 +1,10 @@
 //! The handle of one Delta table.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
-use parking_lot::Mutex;
 use url::Url;
 
 use crate::clock::Clock;
@@ -31,7 +29,6 @@ pub struct Table {
     log: Arc<StrictLog>,
     clock: Clock,
     lock: Arc<tokio::sync::Mutex<()>>,
-    pins: Arc<Mutex<BTreeMap<i64, usize>>>,
     listed_at_ms: AtomicI64,
 }
 
@@ -41,13 +38,6 @@ pub enum At {
     Version(i64),
     /// The newest version that was there at that time.
     Timestamp(DateTime<Utc>),
-}
-
-/// While it lives, VACUUM spares what the version needs.
-#[derive(Debug)]
-pub struct Pin {
-    version: i64,
-    pins: Arc<Mutex<BTreeMap<i64, usize>>>,
 }
 
 impl Table {
@@ -91,7 +81,6 @@ impl Table {
             log,
             clock: clock.clone(),
             lock: Arc::default(),
-            pins: Arc::default(),
             listed_at_ms: AtomicI64::new(clock.now().timestamp_millis()),
         }))
     }
@@ -164,28 +153,12 @@ impl Table {
         Arc::clone(&self.lock).lock_owned().await
     }
 
-    /// Keeps what the version needs from VACUUM, for as long as the pin lives.
-    pub fn pin(&self, version: i64) -> Pin {
-        *self.pins.lock().entry(version).or_default() += 1;
-        Pin { version, pins: Arc::clone(&self.pins) }
-    }
-
-    /// Writes a checkpoint of the newest version and verifies it.
-    pub async fn checkpoint(&self) -> Result<()> {
-        checkpoint::write(self.log.unguarded(), &*self.refresh().await?).await
-    }
-
     pub(in crate::tables) fn log(&self) -> &Arc<StrictLog> {
         &self.log
     }
 
     pub(in crate::tables) fn clock(&self) -> &Clock {
         &self.clock
-    }
-
-    /// Pinned versions.
-    pub(in crate::tables) fn pinned(&self) -> Vec<i64> {
-        self.pins.lock().keys().copied().collect()
     }
 
     /// After a commit: a checkpoint now and then, beside the writer's way.
@@ -222,25 +195,6 @@ impl Table {
             Error::new(ErrorKind::InvalidParameterValue, message)
                 .hint("DESCRIBE HISTORY shows the versions and their times.")
         })
-    }
-}
-
-impl Pin {
-    /// The pinned version.
-    pub fn version(&self) -> i64 {
-        self.version
-    }
-}
-
-impl Drop for Pin {
-    fn drop(&mut self) {
-        let mut pins = self.pins.lock();
-        if let Some(count) = pins.get_mut(&self.version) {
-            *count -= 1;
-            if *count == 0 {
-                pins.remove(&self.version);
-            }
-        }
     }
 }
 

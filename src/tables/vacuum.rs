@@ -1,7 +1,6 @@
 //! VACUUM: removes data files that no version needs any more, and log files that no reader needs.
 //!
-//! Spared are the files of the newest version, of every pinned version, of every snapshot that somebody in this process
-//! still holds, and of every version younger than the retention; and young files that no commit names yet, because a
+//! Spared are the files of the newest version, of every snapshot that somebody in this process still holds, and of every version younger than the retention; and young files that no commit names yet, because a
 //! writer somewhere may be about to. It runs under the table's lock.
 
 use std::collections::{HashMap, HashSet};
@@ -13,6 +12,7 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::tables::change::{Change, Operation, Reads};
 use crate::tables::deletion_vector;
 use crate::tables::file_set::DeletionVector;
 use crate::tables::history::removal_time;
@@ -39,15 +39,20 @@ pub struct VacuumReport {
     pub log_files: Vec<String>,
 }
 
+/// The operation that VACUUM leaves in a table's history, as Spark names it, and what it measures.
+pub(in crate::tables) const VACUUMED: &str = "VACUUM END";
+pub(in crate::tables) const DELETED_FILES: &str = "numDeletedFiles";
+pub(in crate::tables) const DELETED_BYTES: &str = "sizeOfDeletedFiles";
+
 const RETAIN_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
 const LOG_RETAIN_DEFAULT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A file that no commit names is a writer's work in progress until it is this old.
 const UNCOMMITTED_AGE_MS_MIN: i64 = 24 * 3600 * 1000;
 
 impl Table {
-    /// Removes what nobody needs.
+    /// Removes what nobody needs, and notes in the table's history that it did.
     pub async fn vacuum(self: &Arc<Self>, options: VacuumOptions) -> Result<VacuumReport> {
-        let writer = self.lock().await?;
+        let mut writer = self.lock().await?;
         let snapshot = writer.snapshot();
         if let Some(feature) = snapshot.read_only_reason() {
             return Err(Error::unsupported(format!(
@@ -69,10 +74,15 @@ impl Table {
         report.files.sort();
         let log_files = self.dead_log_files(snapshot, now_ms).await?;
         report.log_files = log_files.iter().map(|path| relative(place, path)).collect();
-        if !options.dry_run {
-            let all = dead.into_iter().map(|file| file.location).chain(log_files);
-            delete(place, all.collect()).await?;
+        if options.dry_run || (dead.is_empty() && log_files.is_empty()) {
+            return Ok(report);
         }
+        let all = dead.into_iter().map(|file| file.location).chain(log_files);
+        delete(place, all.collect()).await?;
+        let operation = Operation::new(VACUUMED)
+            .measured(DELETED_FILES, report.files.len())
+            .measured(DELETED_BYTES, report.size_bytes);
+        writer.commit(Change { reads: Reads::Nothing, data_change: false, ..Change::new(operation) }).await?;
         Ok(report)
     }
 
@@ -82,9 +92,6 @@ impl Table {
         known.need_all(snapshot)?;
         for held in self.log().alive() {
             known.need_all(&held)?;
-        }
-        for version in self.pinned() {
-            known.need_all(&*self.log().at(version).await?)?;
         }
         let oldest_ms = cutoff_ms.min(now_ms - UNCOMMITTED_AGE_MS_MIN);
         for version in (0..=snapshot.version).rev() {
@@ -131,7 +138,7 @@ impl Table {
         let retain = duration_of(snapshot, "delta.logRetentionDuration")?.unwrap_or(LOG_RETAIN_DEFAULT);
         let cutoff_ms = now_ms.saturating_sub(i64::try_from(retain.as_millis()).unwrap_or(i64::MAX));
         let listing = Listing::read(self.log().place(), 0).await?;
-        let in_use = self.log().alive().iter().map(|held| held.version).chain(self.pinned()).min();
+        let in_use = self.log().alive().iter().map(|held| held.version).min();
         let until = in_use.unwrap_or(snapshot.version).min(snapshot.version);
         let mut keep_from = None;
         for version in listing.checkpoints.keys().filter(|version| **version <= until) {
@@ -164,25 +171,19 @@ impl Known {
         for file in snapshot.files().iter() {
             self.needed.insert(file.path.clone());
             if let Some(vector) = &file.deletion_vector {
-                self.needed.extend(self.vector_path(vector)?);
+                self.needed.extend(vector_path(&self.place, vector)?);
             }
         }
         Ok(())
     }
 
     fn removed(&mut self, path: &str, vector: Option<&DeletionVector>, at_ms: i64) -> Result<()> {
-        let vector = vector.map(|vector| self.vector_path(vector)).transpose()?.flatten();
+        let vector = vector.map(|vector| vector_path(&self.place, vector)).transpose()?.flatten();
         for path in std::iter::once(path.to_owned()).chain(vector) {
             let last = self.removed_at_ms.entry(path).or_insert(at_ms);
             *last = at_ms.max(*last);
         }
         Ok(())
-    }
-
-    /// The file of a bitmap that lies beside the data.
-    fn vector_path(&self, vector: &DeletionVector) -> Result<Option<String>> {
-        let path = deletion_vector::object_path(&self.place.location, vector)?;
-        Ok(path.map(|path| relative(&self.place, &path)))
     }
 
     /// Where the log has been cleaned up, a checkpoint still tells what was removed lately.
@@ -203,14 +204,20 @@ impl Known {
 }
 
 /// Names that other tools keep for themselves. Recorded changes and partitions of columns like `_a` are ours.
-fn is_hidden(path: &str) -> bool {
+pub(in crate::tables) fn is_hidden(path: &str) -> bool {
     path.split('/').any(|part| {
         let reserved = part.starts_with('_') || part.starts_with('.');
         reserved && part != "_change_data" && !part.contains('=')
     })
 }
 
-fn relative(place: &Place, path: &Path) -> String {
+/// The file of a bitmap that lies beside the data.
+pub(in crate::tables) fn vector_path(place: &Place, vector: &DeletionVector) -> Result<Option<String>> {
+    let path = deletion_vector::object_path(&place.location, vector)?;
+    Ok(path.map(|path| relative(place, &path)))
+}
+
+pub(in crate::tables) fn relative(place: &Place, path: &Path) -> String {
     let full = path.as_ref();
     full.strip_prefix(place.root.as_ref()).unwrap_or(full).trim_start_matches('/').to_owned()
 }

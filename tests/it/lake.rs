@@ -1,57 +1,14 @@
 //! What tables promise over their whole life: changes, readers beside maintenance, writers beside each other.
 
-use std::collections::BTreeMap;
-
 use arrow::array::AsArray;
-use arrow::compute::concat_batches;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use futures::{SinkExt, StreamExt};
-use headwater::{Config, Database, Reply, Session};
+use headwater::{Reply, Session};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::embedded::{Rows, counted, database, done, lines};
 use crate::rows::{Answer, ask};
 use crate::server::Server;
-
-/// How often a row is there.
-type Rows = BTreeMap<Vec<String>, i64>;
-
-async fn database() -> (tempfile::TempDir, std::sync::Arc<Database>) {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(Config::in_folder(folder.path())).await.unwrap();
-    (folder, database)
-}
-
-async fn done(session: &Session, sql: &str) -> String {
-    match session.sql(sql).await {
-        Ok(Reply::Done(tag)) => tag.0,
-        Ok(Reply::Rows(rows)) => {
-            rows.collect().await.unwrap();
-            "rows".to_owned()
-        }
-        Ok(_) => panic!("{sql}: an unexpected reply"),
-        Err(error) => panic!("{sql}: {error:?}"),
-    }
-}
-
-async fn lines(session: &Session, sql: &str) -> Vec<Vec<String>> {
-    let Reply::Rows(rows) = session.sql(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}")) else {
-        panic!("{sql} gives no rows")
-    };
-    let batches = rows.collect().await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    let Some(first) = batches.first() else { return Vec::new() };
-    let all = concat_batches(&first.schema(), &batches).unwrap();
-    let options = FormatOptions::new().with_null("NULL");
-    let columns: Vec<_> =
-        all.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap()).collect();
-    (0..all.num_rows()).map(|row| columns.iter().map(|column| column.value(row).to_string()).collect()).collect()
-}
-
-fn counted(rows: Vec<Vec<String>>) -> Rows {
-    let mut counts = Rows::new();
-    rows.into_iter().for_each(|row| *counts.entry(row).or_default() += 1);
-    counts
-}
 
 /// A statement that changes `t (k, v)` somehow.
 fn random_statement(random: &mut StdRng) -> String {
@@ -215,11 +172,17 @@ async fn explain_analyze_tells_what_was_pruned() {
         );
         done(&session, &sql).await;
     }
-    let plan = lines(&session, "EXPLAIN ANALYZE SELECT v FROM t WHERE n = 250").await.concat().join("\n");
+    let plan = explained(&session, "EXPLAIN ANALYZE SELECT v FROM t WHERE n = 250").await;
     assert!(plan.contains("files_pruned_by_lake=5 total → 1 matched"), "{plan}");
     assert!(plan.contains("row_groups_pruned_statistics=1 total → 1 matched"), "{plan}");
-    let plan = lines(&session, "EXPLAIN DELETE FROM t WHERE n = 250").await.concat().join("\n");
+    assert!(plan.contains("\nFiles Pruned: 4 of 5\nRow Groups Pruned: 0 of 1\nBytes Scanned: "), "{plan}");
+    let plan = explained(&session, "EXPLAIN ANALYZE SELECT v FROM t WHERE n % 100 < 0").await;
+    assert!(plan.contains("\nFiles Pruned: 0 of 5\nRow Groups Pruned: 0 of 5\n"), "{plan}");
+    let plan = explained(&session, "EXPLAIN DELETE FROM t WHERE n = 250").await;
     assert!(plan.starts_with("Delete on t") && plan.contains("DataSourceExec"), "{plan}");
+    let plan = explained(&session, "EXPLAIN ANALYZE DELETE FROM t WHERE n = 250").await;
+    assert!(plan.contains("\nRows: 1\nFiles Pruned: 4 of "), "{plan}");
+    assert_eq!(lines(&session, "SELECT count(*) FROM t").await, [["499"]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -276,13 +239,9 @@ async fn zorder_lets_filters_on_either_column_skip_files() {
     let files: Vec<usize> = lines(&session, sorted).await.iter().map(|row| row[1].parse().unwrap()).collect();
     assert!(files[0] >= 8, "{files:?}");
     for filter in ["a = 20", "b = 'b100'"] {
-        let plan = lines(&session, &format!("EXPLAIN ANALYZE SELECT v FROM t WHERE p = 0 AND {filter}"))
-            .await
-            .concat()
-            .join("\n");
-        let (_, pruning) = plan.split_once("files_pruned_by_lake=").expect("the scan says what it skipped");
-        let read: usize = pruning.split_once("→ ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
-        assert!(read * 2 <= files[0], "{filter}: {read} of {} files: {plan}", files[0]);
+        let (pruned, total) = pruning(&session, &format!("SELECT v FROM t WHERE p = 0 AND {filter}")).await;
+        let read = total - pruned;
+        assert!(read * 2 <= files[0], "{filter}: {read} of {} files", files[0]);
     }
     assert_eq!(counted(lines(&session, "SELECT * FROM t").await), before);
     // What is sorted so already stays; FULL sorts it again.
@@ -292,6 +251,137 @@ async fn zorder_lets_filters_on_either_column_skip_files() {
     assert_eq!(again[0][0], files[0].to_string());
     let changes = lines(&session, "SELECT * FROM table_changes('t', 2)").await;
     assert!(changes.is_empty(), "rows only moved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_clustered_by_several_columns_lie_along_a_curve() {
+    let (_folder, database) = database().await;
+    let session = database.session().unwrap();
+    let rows = |from: u32, count: u32| {
+        format!(
+            "SELECT (n * 7919) % 200 AS a, 'b' || lpad(((n * 104729) % 211)::text, 3, '0') AS b, md5(n::text) AS v
+             FROM generate_series({from}, {}::bigint) AS g(n)",
+            from + count - 1
+        )
+    };
+    let layout = "CLUSTER BY (a, b) WITH (target_file_bytes = 500000)";
+    done(&session, &format!("CREATE TABLE loaded {layout} AS {}", rows(1, 200_000))).await;
+    done(&session, &format!("CREATE TABLE merged (a bigint, b text, v text) {layout}")).await;
+    for part in 0..20 {
+        done(&session, &format!("INSERT INTO merged {}", rows(1 + part * 10_000, 10_000))).await;
+    }
+    let unclustered = "SELECT count(*) FROM system.files WHERE table_name = 'merged' AND NOT clustered";
+    assert_eq!(lines(&session, unclustered).await, [["20"]], "a small load makes a file as it comes");
+    let sums = "SELECT count(*), sum(a), min(b), max(b), count(DISTINCT b || v), min(v), max(v) FROM merged";
+    let before = lines(&session, sums).await;
+    done(&session, "OPTIMIZE merged").await;
+    assert_eq!(lines(&session, sums).await, before);
+    for table in ["loaded", "merged"] {
+        let files = format!("SELECT count(*), bool_and(clustered) FROM system.files WHERE table_name = '{table}'");
+        let files = lines(&session, &files).await;
+        assert!(files[0][0].parse::<usize>().unwrap() >= 8 && files[0][1] == "true", "{table}: {files:?}");
+        for filter in ["a = 20", "b = 'b100'"] {
+            let (pruned, total) = pruning(&session, &format!("SELECT v FROM {table} WHERE {filter}")).await;
+            assert!(pruned * 2 >= total, "{table}, {filter}: {pruned} of {total} files pruned");
+        }
+        assert_eq!(lines(&session, &format!("OPTIMIZE {table}")).await[0][0], "0", "{table} is clustered");
+        // Along a curve rows are in no order that a scan may rely upon.
+        let sorted = lines(&session, &format!("SELECT a, b FROM {table} WHERE a < 20 ORDER BY a, b")).await;
+        assert!(sorted.is_sorted_by_key(|row| (row[0].parse::<i64>().unwrap(), row[1].clone())), "{table}");
+    }
+    // A few more rows go onto the curve by themselves.
+    done(&session, &format!("INSERT INTO loaded {}", rows(1, 100))).await;
+    done(&session, &format!("INSERT INTO loaded {}", rows(1, 100))).await;
+    assert_eq!(lines(&session, "OPTIMIZE loaded").await[0][..2], ["2", "1"]);
+}
+
+async fn explained(session: &Session, sql: &str) -> String {
+    lines(session, sql).await.concat().join("\n")
+}
+
+/// How many files of how many a query does not read.
+async fn pruning(session: &Session, query: &str) -> (usize, usize) {
+    let plan = explained(session, &format!("EXPLAIN ANALYZE {query}")).await;
+    let line = plan.lines().find_map(|line| line.strip_prefix("Files Pruned: ")).expect("a line on files");
+    let (pruned, total) = line.split_once(" of ").unwrap();
+    (pruned.parse().unwrap(), total.parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_is_in_the_history() {
+    let (_folder, database) = database().await;
+    let session = database.session().unwrap();
+    done(&session, "CREATE TABLE t (n int)").await;
+    for n in 0..3 {
+        done(&session, &format!("INSERT INTO t VALUES ({n})")).await;
+    }
+    done(&session, "OPTIMIZE t FULL").await;
+    done(&session, "VACUUM t RETAIN 0 HOURS").await;
+    done(&session, "VACUUM t RETAIN 0 HOURS").await;
+    let history = "SELECT operation, files_removed, files_added, bytes_removed > 0 FROM system.maintenance_history ORDER BY version";
+    assert_eq!(lines(&session, history).await, [["OPTIMIZE", "3", "1", "true"], ["VACUUM END", "3", "0", "true"]]);
+    assert_eq!(lines(&session, "SELECT sum(n) FROM t").await, [["3"]]);
+    assert_eq!(lines(&session, "SELECT sum(n) FROM t VERSION AS OF 5").await, [["3"]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_statement_tells_how_far_it_is() {
+    let (_folder, database) = database().await;
+    let (worker, watcher) = (database.session().unwrap(), database.session().unwrap());
+    done(&worker, "CREATE TABLE t (n bigint)").await;
+    for part in 0..8 {
+        let rows = format!("SELECT n + {part} FROM generate_series(1, 20000::bigint) AS g(n)");
+        done(&worker, &format!("INSERT INTO t {rows}")).await;
+    }
+    // Rows are made while they are read: here the query stands still after the first.
+    let Reply::Rows(mut rows) = worker.sql("SELECT n FROM t").await.unwrap() else { panic!("no rows") };
+    rows.stream.next().await.unwrap().unwrap();
+    let watch = "SELECT state, rows > 0, progress < 1, files_total FROM system.queries WHERE sql = 'SELECT n FROM t'";
+    assert_eq!(lines(&watcher, watch).await, [["running", "true", "true", "8"]]);
+    while rows.stream.next().await.is_some() {}
+    drop(rows);
+    let watch = "SELECT state, rows, progress, files_total FROM system.queries WHERE sql = 'SELECT n FROM t'";
+    assert_eq!(lines(&watcher, watch).await, [["done", "160000", "1.0", "8"]]);
+    done(&worker, "OPTIMIZE t FULL").await;
+    let done_lately = "SELECT state, progress, bytes_scanned > 0 FROM system.queries WHERE sql = 'OPTIMIZE t FULL'";
+    assert_eq!(lines(&watcher, done_lately).await, [["done", "1.0", "true"]]);
+    done(&worker, "CREATE TABLE u AS SELECT n * 2 AS m FROM t").await;
+    let created = "SELECT rows, progress FROM system.queries WHERE sql LIKE 'CREATE TABLE u AS%'";
+    assert_eq!(lines(&watcher, created).await, [["160000", "1.0"]]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_open_portal_or_a_transaction_reads_is_not_vacuumed() {
+    let server = Server::start();
+    let (mut reader, writer) = (server.connect().await, server.connect().await);
+    assert_eq!(ask(&writer, "CREATE TABLE t (n bigint)").await, Answer::Done(0));
+    for part in 0..4 {
+        let rows = format!("SELECT {part} * 10000 + n FROM generate_series(0, 9999) AS g(n)");
+        assert_eq!(ask(&writer, &format!("INSERT INTO t {rows}")).await, Answer::Done(10_000));
+    }
+    let block = reader.transaction().await.unwrap();
+    let portal = block.bind("SELECT n FROM t", &[]).await.unwrap();
+    let mut seen: Vec<i64> = block.query_portal(&portal, 10).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(seen.len(), 10);
+    assert_eq!(ask(&writer, "DELETE FROM t").await, Answer::Done(40_000));
+    assert_eq!(ask(&writer, "VACUUM t RETAIN 0 HOURS").await, Answer::Done(0));
+    assert_eq!(data_files(server.folder()), 4, "an open portal reads them");
+    seen.extend(block.query_portal(&portal, 0).await.unwrap().iter().map(|row| row.get::<_, i64>(0)));
+    seen.sort_unstable();
+    assert!(seen.into_iter().eq(0..40_000));
+    let sum: i64 = block.query_one("SELECT count(*) FROM t", &[]).await.unwrap().get(0);
+    assert_eq!(sum, 40_000, "a transaction sees the version that it began with");
+    drop(portal);
+    block.commit().await.unwrap();
+    // A prepared plan of the old version goes with the next one.
+    let sum: i64 = reader.query_one("SELECT count(*) FROM t", &[]).await.unwrap().get(0);
+    assert_eq!(sum, 0);
+    // What the reader has prepared is closed a little later.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while data_files(server.folder()) > 0 {
+        assert!(std::time::Instant::now() < until, "nobody reads them any more");
+        assert_eq!(ask(&writer, "VACUUM t RETAIN 0 HOURS").await, Answer::Done(0));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

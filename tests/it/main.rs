@@ -1,6 +1,7 @@
 //! The one integration-test program. Add a module here with a line of guidance.
 
 // How to start our server, PostgreSQL, and programs; how to read their answers.
+mod embedded;
 mod oracle;
 mod program;
 mod rows;
@@ -26,7 +27,11 @@ mod library;
 // What tables promise over their whole life: changes, readers beside maintenance, writers beside each other.
 mod lake;
 
+// Random statements against a plain model of a table, its older versions included.
+mod model;
+
 // What runs out or is broken: disk, memory, files, logs, paths. Others live on.
+mod check;
 mod limits;
 
 // psql itself against the server: meta-commands, COPY, cancel.

@@ -12,6 +12,10 @@ pub(super) const FACTS: &[Fact] = &[
     Fact { relation: "facts.settings", key: &[], make: Maker::Now(settings) },
 ];
 
+fn count(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 fn sessions(context: &FactContext, shape: &'static Shape, _: Option<&Key>) -> Result<Vec<Row>> {
     let sessions = context.session.server.sessions();
     let rows = sessions.into_iter().map(|session| {
@@ -39,7 +43,13 @@ fn statements(context: &FactContext, shape: &'static Shape, _: Option<&Key>) -> 
             .set("state", statement.state)
             .set("started_at", Value::Timestamp(statement.started_at.timestamp_micros()))
             .set("duration_ms", statement.duration_ms)
-            .set("rows", i64::try_from(statement.rows).unwrap_or(i64::MAX))
+            .set("rows", count(statement.rows))
+            .set("progress", statement.progress.map_or(Value::Null, Value::Float))
+            .set("bytes_scanned", count(statement.scanned.bytes_scanned))
+            .set("files_total", count(statement.scanned.files_total))
+            .set("files_pruned", count(statement.scanned.files_pruned))
+            .set("row_groups_total", count(statement.scanned.row_groups_total))
+            .set("row_groups_pruned", count(statement.scanned.row_groups_pruned))
             .set("error", statement.error)
     });
     Ok(rows.collect())

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::config::{Effective, SettingRow};
+use crate::tables::ScanSummary;
 
 /// What the server knows of itself.
 pub trait ServerFacts: Send + Sync {
@@ -54,8 +55,12 @@ pub struct StatementFact {
     pub started_at: DateTime<Utc>,
     /// How long it took, or has taken so far.
     pub duration_ms: i64,
-    /// Rows it gave so far.
+    /// Rows it gave or wrote so far.
     pub rows: u64,
+    /// How far it is, from 0 to 1, where that is known.
+    pub progress: Option<f64>,
+    /// What its scans have read so far.
+    pub scanned: ScanSummary,
     /// Why it failed.
     pub error: Option<String>,
 }

@@ -11,8 +11,9 @@ use crate::catalog::definition::{RelationDef, TableDef};
 use crate::engine::facts::shapes::Shape;
 use crate::engine::facts::{Fact, FactContext, Key, Maker, Row};
 use crate::engine::functions::value::{Value, text_list};
+use crate::engine::write::is_clustered;
 use crate::error::Result;
-use crate::tables::{CommitRecord, FileEntry, SORTED_TAG, Snapshot};
+use crate::tables::{CommitRecord, FileEntry, Snapshot};
 
 pub(super) const FACTS: &[Fact] = &[
     Fact { relation: "facts.tables", key: &["table_name"], make: Maker::Now(tables) },
@@ -101,7 +102,7 @@ fn files(context: &FactContext, shape: &'static Shape, key: Option<&Key>) -> Res
                     .set("bytes", count(file.size_bytes))
                     .set("partition", partition(&snapshot, file))
                     .set("level", level(file.size_bytes))
-                    .set("clustered", file.tags.contains_key(SORTED_TAG))
+                    .set("clustered", is_clustered(&relation, file))
                     .set("modified_at", moment_of_ms(file.modified_at_ms)),
             );
         }

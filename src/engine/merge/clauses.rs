@@ -110,23 +110,26 @@ impl Clauses {
         !self.unmatched.is_empty()
     }
 
-    /// The rows of target LEFT JOIN source with the clauses applied, marked as kept, changed or gone.
+    /// Rows of the target with the clauses applied, marked as kept, changed or gone: those of WHEN MATCHED where the rows
+    /// come with what they are joined to, else those of WHEN NOT MATCHED BY SOURCE.
     pub(super) fn rewritten(
         &self,
         engine: &Engine,
         scope: &Scope,
         target: &Target,
-        joined: LogicalPlan,
+        rows: LogicalPlan,
+        joined: bool,
     ) -> Result<LogicalPlan> {
-        let all: Vec<&Clause> = self.matched.iter().chain(&self.unmatched).collect();
-        let number = when(is_matched(), first_that_applies(&self.matched, 1)?)
-            .otherwise(first_that_applies(&self.unmatched, 1 + self.matched.len())?)?;
-        let mut columns: Vec<Expr> = joined.schema().columns().into_iter().map(Expr::Column).collect();
+        let (clauses, number) = match joined {
+            true => (&self.matched, when(is_matched(), first_that_applies(&self.matched)?).otherwise(lit(0_i32))?),
+            false => (&self.unmatched, first_that_applies(&self.unmatched)?),
+        };
+        let mut columns: Vec<Expr> = rows.schema().columns().into_iter().map(Expr::Column).collect();
         columns.push(number.alias(ACTION_COLUMN));
-        let numbered = LogicalPlanBuilder::from(joined).project(columns)?.build()?;
+        let numbered = LogicalPlanBuilder::from(rows).project(columns)?.build()?;
         let mut fillings = own_columns(target);
         let mut marks = Vec::new();
-        for (position, clause) in all.iter().enumerate() {
+        for (position, clause) in clauses.iter().enumerate() {
             let applies = col(ACTION_COLUMN).eq(lit(number_literal(position + 1)));
             let Action::Update(values) = &clause.action else {
                 marks.push((applies, MARK_GONE));
@@ -185,11 +188,11 @@ fn number_literal(position: usize) -> i32 {
     i32::try_from(position).unwrap_or(i32::MAX)
 }
 
-/// The number of the first clause whose predicate is true, else 0.
-fn first_that_applies(clauses: &[Clause], from: usize) -> Result<Expr> {
+/// The number of the first clause whose predicate is true, counted from 1, else 0.
+fn first_that_applies(clauses: &[Clause]) -> Result<Expr> {
     let mut number = lit(0_i32);
     for (position, clause) in clauses.iter().enumerate().rev() {
-        let this = lit(number_literal(from + position));
+        let this = lit(number_literal(1 + position));
         number = match &clause.predicate {
             Some(predicate) => when(predicate.clone().is_true(), this).otherwise(number)?,
             None => this,

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::tables::{DeletionVector, FileStats};
+use crate::tables::DeletionVector;
+use crate::tables::file_stats::FileStats;
 
 fn file(name: &str, mib: u64, at: i64) -> Arc<FileEntry> {
     Arc::new(FileEntry {

@@ -32,7 +32,7 @@ use super::index::{ColumnIndex, FileIndex};
 use super::order::{Dealt, deal};
 use super::readers::WaryReaders;
 use super::source::{GuardedSource, Sending};
-use super::{LakeScan, RowFilter, prune, summary};
+use super::{LakeScan, prune, summary};
 use crate::tables::deletion_vector;
 use crate::tables::file_set::FileEntry;
 
@@ -305,21 +305,15 @@ impl<'a> Draft<'a> {
         doubtful.map(|(field, _)| field.name().clone()).collect()
     }
 
+    /// Filters are evaluated while Parquet is decoded, so that other columns are read only where a row passes, where that
+    /// promises to save reading: few rows out of many columns.
     fn filters_rows(&self) -> bool {
-        match self.scan.row_filter {
-            RowFilter::On => true,
-            RowFilter::Off => false,
-            RowFilter::Auto => {
-                let data =
-                    |filter: &&Expr| prune::support(&self.scan.columns, filter) == TableProviderFilterPushDown::Inexact;
-                let filters: Vec<&Expr> = self.filters.iter().filter(data).collect();
-                let used: HashSet<String> =
-                    filters.iter().flat_map(|filter| filter.column_refs()).map(|column| column.name.clone()).collect();
-                let late =
-                    self.projection.iter().filter(|at| !used.contains(self.scan.columns.schema.field(**at).name()));
-                filters.iter().any(|filter| is_selective(filter)) && late.count() >= LATE_COLUMNS_MIN
-            }
-        }
+        let data = |filter: &&Expr| prune::support(&self.scan.columns, filter) == TableProviderFilterPushDown::Inexact;
+        let filters: Vec<&Expr> = self.filters.iter().filter(data).collect();
+        let used: HashSet<String> =
+            filters.iter().flat_map(|filter| filter.column_refs()).map(|column| column.name.clone()).collect();
+        let late = self.projection.iter().filter(|at| !used.contains(self.scan.columns.schema.field(**at).name()));
+        filters.iter().any(|filter| is_selective(filter)) && late.count() >= LATE_COLUMNS_MIN
     }
 }
 

@@ -11,7 +11,7 @@ use object_store::{
 use url::Url;
 
 use super::*;
-use crate::tables::fixture::{Fixture, append, ids, longs, stream, two_longs};
+use crate::tables::fixture::{Fixture, append, checkpoint, ids, longs, stream, two_longs};
 use crate::tables::{Change, Stores, Table, WriteOptions};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -219,7 +219,7 @@ async fn a_handle_that_slept_through_a_log_cleanup_wakes_up_right() {
     for at in 0..3 {
         append(&table, at * 10..at * 10 + 10).await;
     }
-    table.checkpoint().await.unwrap();
+    checkpoint(&table).await;
     let log = fixture.folder.path().join("t/_delta_log");
     for version in 0..3 {
         std::fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();

@@ -4,7 +4,7 @@ use datafusion::common::ScalarValue;
 
 use super::*;
 use crate::catalog::pg_type::PgType;
-use crate::tables::fixture::{Fixture, append, column, ids, longs, stream, two_longs};
+use crate::tables::fixture::{Fixture, append, checkpoint, column, ids, longs, stream, two_longs};
 use crate::tables::{MetadataChange, WriteOptions};
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_checkpoint_holds_everything_and_opens() {
     let mut writer = table.lock().await.unwrap();
     let files = writer.write(stream(vec![longs(50..60)]), &WriteOptions::default()).await.unwrap();
     writer.commit(Change { app: Some(("app".into(), 41)), ..Change::append(files) }).await.unwrap();
-    table.checkpoint().await.unwrap();
+    checkpoint(&table).await;
     let listing = Listing::read(table.log.place(), 0).await.unwrap();
     assert_eq!(listing.checkpoints.keys().copied().collect::<Vec<_>>(), [6]);
     // Without the commits before it, the checkpoint alone must do.
@@ -132,7 +132,7 @@ async fn metadata_changes_raise_the_protocol_and_keep_files() {
     writer.commit(change).await.unwrap();
     drop(writer);
     let seen = fixture.open().await.snapshot();
-    assert_eq!(seen.protocol().writer, 3);
+    assert_eq!(seen.definition.protocol.writer, 3);
     assert_eq!(seen.checks(), [("positive".to_owned(), "id >= 0".to_owned())]);
     assert_eq!(seen.columns().unwrap()[2].pg_type, PgType::Uuid);
     assert_eq!((seen.comment(), seen.files().rows()), (Some("rows"), Some(10)));
@@ -192,7 +192,9 @@ async fn history_says_who_did_what() {
     let names: Vec<_> = history.iter().map(|record| (record.version, record.operation.as_str())).collect();
     assert_eq!(names, [(3, "DELETE"), (2, "WRITE"), (1, "WRITE")]);
     assert_eq!((history[0].rows_removed, history[0].files_removed), (Some(30), 2));
-    assert_eq!((history[1].rows_added, history[1].blind_append), (Some(20), Some(true)));
+    assert_eq!(history[1].rows_added, Some(20));
+    let commit = table.log().read_commit(history[1].version).await.unwrap().unwrap();
+    assert_eq!(commit.info["isBlindAppend"], true);
     assert_eq!(history[0].parameters["predicate"], "true");
     assert_eq!(table.history(100).await.unwrap().last().unwrap().operation, "CREATE TABLE");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Float64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::functions_aggregate::min_max::{MaxAccumulator, MinAccumulator};
 use datafusion::logical_expr::Accumulator;
@@ -24,7 +24,7 @@ use crate::tables::definition::Definition;
 use crate::tables::file_set::{DeletionVector, FileEntry, FileSet};
 use crate::tables::file_stats::{ColumnStats, FileStats, INEXACT_TAG, has_bounds};
 use crate::tables::protocol::Protocol;
-use crate::tables::scan::{LakeScan, RowFilter};
+use crate::tables::scan::LakeScan;
 use crate::tables::snapshot::{Place, Snapshot};
 
 /// A session of DataFusion's own: what a table provider is tested with, below the engine.
@@ -149,10 +149,11 @@ impl Lake {
         LakeScan::new(self.snapshot())
     }
 
-    /// A session with the table as `t` and its rows in memory as `truth`.
-    pub fn session(&self, row_filter: RowFilter) -> Session {
+    /// A session with the table as `t` and its rows in memory as `truth`. `filters_rows`: while Parquet is decoded.
+    pub fn session(&self, filters_rows: bool) -> Session {
         let session = session();
-        session.register_table("t", Arc::new(self.scan().with_row_filter(row_filter))).unwrap();
+        session.state_ref().write().config_mut().options_mut().execution.parquet.pushdown_filters = filters_rows;
+        session.register_table("t", Arc::new(self.scan())).unwrap();
         session.register_table("truth", Arc::new(self.memory())).unwrap();
         session
     }
@@ -287,9 +288,4 @@ impl Dice {
     pub fn maybe<T>(&mut self, value: T) -> Option<T> {
         (self.below(6) > 0).then_some(value)
     }
-}
-
-/// True where a type holds text.
-pub fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::Utf8View)
 }

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 use arrow::datatypes::{DataType, Field, Schema};
 
 use super::fixture::{Lake, Writer, plan, rows, shown};
-use crate::tables::scan::{RowFilter, SORTED_TAG};
+use crate::tables::scan::SORTED_TAG;
 
 fn batch(keys: impl Iterator<Item = Option<i64>>) -> RecordBatch {
     let keys: Vec<Option<i64>> = keys.collect();
@@ -24,7 +24,7 @@ fn lake(files: Vec<RecordBatch>, tags: &[(&str, &str)]) -> Lake {
 }
 
 async fn sorts(lake: &Lake, sql: &str) -> bool {
-    let session = lake.session(RowFilter::Auto);
+    let session = lake.session(false);
     let plan = plan(&session, sql).await;
     assert_eq!(
         rows(&session, sql).await,

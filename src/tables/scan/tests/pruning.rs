@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
 use super::fixture::{Dice, Lake, Writer, plan, rows, shown};
 use super::wire;
-use crate::tables::scan::{RowFilter, ScanSummary};
+use crate::tables::scan::ScanSummary;
 
 const TEXTS: [&str; 8] = ["", "a", "ab", "abcd", "abcde", "abcdefghij", "zürich/ä", "\u{10FFFF}z"];
 const PLACES: [Option<&str>; 6] = [Some("x"), Some("a b/c=d%20"), Some("ü"), Some("'"), None, Some("y")];
@@ -158,7 +158,7 @@ async fn any_filter_gives_the_rows_of_a_full_scan() {
     for seed in 1..=seeds {
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let lake = lake(&mut dice);
-        let sessions = [lake.session(RowFilter::Off), lake.session(RowFilter::On)];
+        let sessions = [lake.session(false), lake.session(true)];
         for round in 0..24 {
             let session = &sessions[round % 2];
             let filter = predicate(&mut dice, 2);
@@ -179,7 +179,7 @@ async fn any_filter_gives_the_rows_of_a_full_scan() {
 async fn every_column_arrives() {
     let mut dice = Dice(77);
     let lake = lake(&mut dice);
-    let session = lake.session(RowFilter::Auto);
+    let session = lake.session(false);
     for query in
         ["SELECT * FROM", "SELECT level, rid FROM", "SELECT place, rid FROM", "SELECT num, level, f, place, rid FROM"]
     {
@@ -194,7 +194,7 @@ async fn every_column_arrives() {
 async fn the_file_column_names_the_rows_file_and_prunes() {
     let mut dice = Dice(5);
     let lake = lake(&mut dice);
-    let session = lake.session(RowFilter::Auto);
+    let session = lake.session(false);
     session.register_table("f", Arc::new(lake.scan().with_file_column("__file"))).unwrap();
     let wrong = "SELECT count(*) FROM f WHERE __file <> 'part-' || lpad((rid / 1000)::text, 5, '0') || '.parquet'";
     assert_eq!(rows(&session, wrong).await.lines().nth(3).unwrap().replace(' ', ""), "|0|");
@@ -217,7 +217,7 @@ async fn dynamic_filters_of_joins_and_top_k_do_not_lose_rows() {
     for seed in 1..=3_u64 {
         let mut dice = Dice(seed * 7919);
         let lake = lake(&mut dice);
-        let session = lake.session(RowFilter::Auto);
+        let session = lake.session(false);
         for column in ["i", "f", "s", "ts", "tz", "num", "level", "place"] {
             for direction in ["ASC", "DESC", "DESC NULLS LAST", "ASC NULLS FIRST"] {
                 let top = |table| format!("SELECT {column} FROM {table} ORDER BY {column} {direction} LIMIT 5");

@@ -115,7 +115,7 @@ async fn tables_that_deltalake_wrote_are_read_as_they_are() {
         let table: Arc<Table> = fixture.open().await;
         let session = session();
         let scan = LakeScan::new(table.snapshot());
-        in_memory(&session, scan.snapshot().arrow_schema().clone(), &batches());
+        in_memory(&session, scan.snapshot.arrow_schema().clone(), &batches());
         session.register_table("t", Arc::new(scan)).unwrap();
         agree(&session).await;
         let plan = plan(&session, "SELECT count(*) AS n, max(k) AS k FROM t").await;
@@ -154,7 +154,7 @@ async fn our_own_tables_are_read_as_they_were_written() {
         for table in [table, fixture.open().await] {
             let session = session();
             let scan = LakeScan::new(table.snapshot());
-            in_memory(&session, scan.snapshot().arrow_schema().clone(), &batches());
+            in_memory(&session, scan.snapshot.arrow_schema().clone(), &batches());
             session.register_table("t", Arc::new(scan)).unwrap();
             agree(&session).await;
             let bounds = "SELECT count(*) AS n, max(k) AS k, min(tz) AS tz, max(num) AS num, count(s) AS s FROM t";

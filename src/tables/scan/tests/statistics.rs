@@ -9,7 +9,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
 use super::fixture::{Lake, Writer, plan, rows, shown};
-use crate::tables::scan::{RowFilter, ScanSummary};
+use crate::tables::scan::ScanSummary;
 
 fn schema() -> Schema {
     Schema::new(vec![
@@ -57,7 +57,7 @@ fn lake(writer: Writer) -> Lake {
 
 /// Checks the answer, and tells whether no file is read for it.
 async fn answered_without_reading(lake: &Lake, what: &str) -> bool {
-    let session = lake.session(RowFilter::Auto);
+    let session = lake.session(false);
     let with = |table: &str| match what.split_once(" WHERE ") {
         Some((what, filter)) => format!("SELECT {what} AS answer FROM {table} WHERE {filter}"),
         None => format!("SELECT {what} AS answer FROM {table}"),
@@ -136,7 +136,7 @@ async fn long_texts_are_bounds_only() {
     let texts: ArrayRef = Arc::new(StringViewArray::from(vec![Some(long.as_str()), Some("a"), None]));
     lake.file(&RecordBatch::try_from_iter([("s", texts)]).unwrap(), &[], Writer::Own, &[]);
     assert!(!answered_without_reading(&lake, "max(s)").await);
-    let session = lake.session(RowFilter::Auto);
+    let session = lake.session(false);
     let found = rows(&session, &format!("SELECT count(*) AS n FROM t WHERE s >= '{long}'")).await;
     assert!(found.contains("| 1 |"), "{found}");
 }
@@ -153,7 +153,7 @@ async fn an_empty_table_and_an_empty_file_are_empty() {
     }
     lake.file(&batch(0), &[Some("1")], Writer::Own, &[]);
     assert!(answered_without_reading(&lake, "max(p)").await);
-    let session = lake.session(RowFilter::Auto);
+    let session = lake.session(false);
     let scan = plan(&session, "SELECT * FROM t WHERE i > 1000").await;
     assert_eq!(ScanSummary::of_plan(scan.as_ref()).files_pruned, 2);
     assert!(rows(&session, "SELECT * FROM t WHERE i > 1000").await.lines().count() <= 4);
@@ -163,7 +163,7 @@ async fn an_empty_table_and_an_empty_file_are_empty() {
 async fn an_edge_of_a_microsecond_is_not_lost() {
     for writer in [Writer::Own, Writer::Foreign] {
         let lake = lake(writer);
-        let session = lake.session(RowFilter::Auto);
+        let session = lake.session(false);
         // The largest value of the first file is 9 * 1001 + 7 us: its last 16 us are cut by others.
         for sql in [
             "ts >= TIMESTAMP '1970-01-01 00:00:00.009016' AND ts < TIMESTAMP '1970-01-01 00:00:00.05'",
@@ -178,7 +178,7 @@ async fn an_edge_of_a_microsecond_is_not_lost() {
 #[tokio::test]
 async fn limits_take_only_the_files_they_need() {
     let lake = lake(Writer::Own);
-    let session = lake.session(RowFilter::Auto);
+    let session = lake.session(false);
     let scan = plan(&session, "SELECT i FROM t LIMIT 12").await;
     let summary = ScanSummary::of_plan(scan.as_ref());
     assert_eq!((summary.files_total, summary.files_pruned), (4, 2));

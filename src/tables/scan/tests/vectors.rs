@@ -9,7 +9,6 @@ use datafusion_proto::bytes::physical_plan_to_bytes;
 
 use super::fixture::{Dice, Lake, Writer, plan, rows, shown};
 use crate::tables::deletion_vector::tests::{Kind, write_vector};
-use crate::tables::scan::RowFilter;
 
 fn lake(dice: &mut Dice) -> Lake {
     let fields = vec![
@@ -43,7 +42,7 @@ async fn deleted_rows_are_gone_whatever_the_query() {
     for seed in 1..=6_u64 {
         let mut dice = Dice(seed * 104_729);
         let lake = lake(&mut dice);
-        for row_filter in [RowFilter::Off, RowFilter::On] {
+        for row_filter in [false, true] {
             let session = lake.session(row_filter);
             let n = dice.below(600);
             for query in [
@@ -70,7 +69,7 @@ async fn deleted_rows_are_gone_whatever_the_query() {
 async fn they_are_counted_without_reading_and_read_in_parallel() {
     let lake = lake(&mut Dice(104_729 * 3));
     assert!(lake.files.iter().any(|file| file.deletion_vector.is_some()));
-    let session = lake.session(RowFilter::Auto);
+    let session = lake.session(false);
     assert!(!shown(&plan(&session, "SELECT count(*) FROM t").await).contains("DataSourceExec"));
     assert!(shown(&plan(&session, "SELECT max(k) FROM t").await).contains("DataSourceExec"));
     let scan = shown(&plan(&session, "SELECT k, v FROM t WHERE v = 'v1'").await);
@@ -80,7 +79,7 @@ async fn they_are_counted_without_reading_and_read_in_parallel() {
 #[tokio::test]
 async fn they_are_not_sent_without_their_deletions() {
     let lake = lake(&mut Dice(104_729 * 3));
-    let session = lake.session(RowFilter::Auto);
+    let session = lake.session(false);
     let error = physical_plan_to_bytes(plan(&session, "SELECT k FROM t WHERE v = 'v1'").await).unwrap_err();
     assert!(error.to_string().contains("deletion vectors"), "{error}");
 }
@@ -103,7 +102,7 @@ async fn a_damaged_bitmap_is_an_error() {
     }
     entry.deletion_vector = Some(vector);
     lake.files[file] = Arc::new(entry);
-    let session = lake.session(RowFilter::Auto);
+    let session = lake.session(false);
     let error = session.sql("SELECT k FROM t").await.unwrap().collect().await.unwrap_err();
     assert!(error.to_string().contains("checksum"), "{error}");
 }
