@@ -16,18 +16,18 @@ const TABLES: [(&str, &str); 3] = [
         "events",
         "CREATE TABLE events AS SELECT i AS id, (i % 1000)::int AS kind, (i % 100000 / 100.0)::numeric(12,2) AS price, \
          i * 0.5::float8 AS weight, timestamp '2026-01-01' + i * interval '1 second' AS at, 'event number ' || i AS name \
-         FROM generate_series(1, 10000000) AS s(i)",
+         FROM generate_series(1, 10000000::bigint) AS s(i)",
     ),
     (
         "points",
         "CREATE TABLE points CLUSTER BY (id) AS SELECT i * 7919 % 20000003 AS id, (i % 1000)::int AS kind, i * 0.5::float8 AS weight, \
-         'point ' || i AS name FROM generate_series(1, 20000000) AS s(i)",
+         'point ' || i AS name FROM generate_series(1, 20000000::bigint) AS s(i)",
     ),
     ("shards", "CREATE TABLE shards (id bigint, weight float8, shard int) PARTITIONED BY (shard) CLUSTER BY (id)"),
 ];
 /// As many files as partitions.
 const SHARDS: &str =
-    "INSERT INTO shards SELECT i, i * 0.5::float8, (i / 100)::int FROM generate_series(0, 999999) AS s(i)";
+    "INSERT INTO shards SELECT i, i * 0.5::float8, (i / 100)::int FROM generate_series(0, 999999::bigint) AS s(i)";
 
 /// Small files, so that a table of this size has as many as a large one.
 const FILE_BYTES: u64 = 16 << 20;
@@ -125,7 +125,7 @@ pub async fn merge(folder: &Path) -> Outcome<()> {
     for (keys, id) in [("neighbours", "5000000 + i"), ("scattered", "i * 199")] {
         session.sql("DROP TABLE IF EXISTS changes").await?;
         let changes = format!(
-            "CREATE TABLE changes AS SELECT {id} AS id, 'changed {keys} ' || i AS name FROM generate_series(1, 100000) AS s(i)"
+            "CREATE TABLE changes AS SELECT {id} AS id, 'changed {keys} ' || i AS name FROM generate_series(1, 100000::bigint) AS s(i)"
         );
         session.sql(&changes).await?;
         let before = files(&session, "points").await?;

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 
 use crate::buffer::Buffer;
+use crate::engine::compact::CompactSorted;
+use crate::engine::memory::SharedMemory;
 use crate::engine::yielding::YieldingJoins;
 use crate::engine::{Engine, shim};
 use crate::error::{Error, Result};
@@ -34,6 +36,8 @@ pub struct EngineConfig {
 
 /// Consumers named in an out-of-memory error.
 const CONSUMERS_NAMED_MAX: usize = 3;
+/// What a sort sets aside to merge with, however little memory is free.
+const SORT_SPILL_RESERVATION_BYTES: usize = 10 << 20;
 /// Parquet footers kept in memory.
 const METADATA_CACHE_BYTES_MAX: usize = 256 << 20;
 
@@ -81,7 +85,7 @@ fn runtime(config: &EngineConfig, stores: &Arc<Stores>) -> Result<Arc<RuntimeEnv
         Error::from(error).within(format!("the spill folder {} cannot be made", config.spill_folder.display()))
     })?;
     let consumers = std::num::NonZeroUsize::new(CONSUMERS_NAMED_MAX).expect("a constant above zero");
-    let pool = TrackConsumersPool::new(FairSpillPool::new(config.memory_bytes_max), consumers);
+    let pool = TrackConsumersPool::new(SharedMemory::new(config.memory_bytes_max), consumers);
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![config.spill_folder.clone()]))
         .with_max_temp_directory_size(config.spill_bytes_max);
@@ -105,6 +109,7 @@ fn template(config: &EngineConfig, runtime: &Arc<RuntimeEnv>) -> Result<SessionS
     options.sql_parser.collect_spans = true;
     options.execution.parquet.schema_force_view_types = true;
     options.execution.parquet.pushdown_filters = false;
+    options.execution.sort_spill_reservation_bytes = SORT_SPILL_RESERVATION_BYTES.min(config.memory_bytes_max / 64);
     options.execution.time_zone = Some("UTC".to_owned());
     Ok(SessionStateBuilder::new()
         .with_config(settings)
@@ -112,5 +117,6 @@ fn template(config: &EngineConfig, runtime: &Arc<RuntimeEnv>) -> Result<SessionS
         .with_default_features()
         .with_optimizer_rules(shim::optimizer_rules())
         .with_physical_optimizer_rule(Arc::new(YieldingJoins))
+        .with_physical_optimizer_rule(Arc::new(CompactSorted))
         .build())
 }

@@ -9,11 +9,11 @@ use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, ParamValues, ScalarValue};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::ExecutionPlan;
 use futures::{Stream, StreamExt};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::engine::{Engine, Planned, Scope};
+use crate::engine::{Engine, Planned, Scope, sorted_joins};
 use crate::error::{Error, ErrorKind, Result};
 
 impl Engine {
@@ -38,7 +38,7 @@ impl Engine {
     ) -> Result<SendableRecordBatchStream> {
         let physical = self.physical(scope, plan, cancel).await?;
         scope.progress.watch(physical.as_ref());
-        let stream = execute_stream(physical, scope.state.task_ctx())?;
+        let stream = sorted_joins::execute(scope, plan, physical)?;
         Ok(Box::pin(Cancellable { _read: Some(plan.clone()), ..Cancellable::new(stream, cancel) }))
     }
 

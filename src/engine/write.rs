@@ -185,8 +185,13 @@ impl Engine {
 
     /// How files of the table are written, as its options or else the settings say.
     pub(in crate::engine) fn write_options(&self, relation: &RelationDef) -> WriteOptions {
-        let own = relation.table().and_then(|table| table.options.get("target_file_bytes")?.parse().ok());
-        WriteOptions { target_file_bytes: own.unwrap_or(self.config().target_file_bytes), ..WriteOptions::default() }
+        let table = relation.table();
+        let own = table.and_then(|table| table.options.get("target_file_bytes")?.parse().ok());
+        WriteOptions {
+            target_file_bytes: own.unwrap_or(self.config().target_file_bytes),
+            keys: table.map(|table| [table.primary_key(), &table.clustered_by].concat()).unwrap_or_default(),
+            ..WriteOptions::default()
+        }
     }
 
     /// The stream with every batch brought to the table's exact types and checked. Columns behind the table's stay.

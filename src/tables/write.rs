@@ -42,6 +42,9 @@ pub struct WriteOptions {
     pub lanes: usize,
     /// Put into every file's `add` action.
     pub tags: BTreeMap<String, String>,
+    /// Columns whose values hardly repeat: whole numbers and times of them are stored as differences, not in a dictionary,
+    /// so that a point query reads one page of them.
+    pub keys: Vec<String>,
 }
 
 impl Default for WriteOptions {
@@ -53,6 +56,7 @@ impl Default for WriteOptions {
             open_files_max: 64,
             lanes: 1,
             tags: BTreeMap::new(),
+            keys: Vec::new(),
         }
     }
 }

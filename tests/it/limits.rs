@@ -90,6 +90,27 @@ async fn a_query_over_its_memory_fails_and_others_live_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_outgrows_its_memory_goes_through_the_disk() {
+    let server = Server::start_with(&["--memory-bytes-max", "64MiB", "--target-partitions", "2"]);
+    let client = server.connect().await;
+    let rows =
+        "SELECT n, md5(n::text) AS hash, repeat(md5((-n)::text), 5) AS other FROM generate_series(1, 400000) AS g(n)";
+    assert_eq!(one(&client, &format!("CREATE TABLE t AS {rows}")).await, "done 400000");
+    let order = "FROM (SELECT hash, lag(hash) OVER (ORDER BY hash, n) AS before FROM t) s";
+    assert_eq!(one(&client, &format!("SELECT count(*), sum((before > hash)::int) {order}")).await, "400000 | 0");
+    let clustered = "CREATE TABLE s CLUSTER BY (hash) AS SELECT * FROM t";
+    assert_eq!(one(&client, clustered).await, "done 400000");
+    let join = "SELECT count(*) FROM t JOIN s ON t.n = s.n AND t.hash = s.hash AND t.other = s.other";
+    assert_eq!(one(&client, join).await, "400000");
+    let every = "UPDATE s SET other = 'x' WHERE n % 2 = 0";
+    assert_eq!(one(&client, every).await, "done 200000");
+    let plan = one(&client, "EXPLAIN ANALYZE SELECT * FROM t ORDER BY other").await;
+    let spills = plan.split("spill_count=").nth(1).and_then(|rest| rest.split([',', ']']).next());
+    assert!(spills.is_some_and(|count| count != "0"), "{plan}");
+    assert_eq!(all_files(&server.folder().join("spill")), Vec::<PathBuf>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_table_is_named_and_the_others_serve() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");

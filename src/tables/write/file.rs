@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parking_lot::Mutex;
 use parquet::arrow::AsyncArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
 use super::WriteOptions;
 use super::partition::folder;
@@ -28,6 +29,24 @@ use crate::tables::snapshot::{Place, Snapshot};
 pub(super) const LANE_MEMORY_BYTES_MAX: usize = 256 << 20;
 /// Delta's default for `delta.dataSkippingNumIndexedCols`.
 const INDEXED_COLUMNS: i64 = 32;
+
+fn properties(schema: &Schema, options: &WriteOptions) -> Result<WriterProperties> {
+    let level = ZstdLevel::try_new(1).map_err(parquet_error)?;
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(Some(options.row_group_rows_max))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_created_by(concat!("headwater ", env!("CARGO_PKG_VERSION")).to_owned());
+    for field in schema.fields().iter().filter(|field| options.keys.contains(field.name())) {
+        if matches!(field.data_type(), DataType::Int32 | DataType::Int64 | DataType::Date32 | DataType::Timestamp(..)) {
+            let column = ColumnPath::new(vec![field.name().clone()]);
+            properties = properties
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+        }
+    }
+    Ok(properties.build())
+}
 
 /// What all files of one write have in common.
 pub(super) struct Target {
@@ -53,13 +72,7 @@ impl Target {
         let data: Vec<_> =
             table_schema.fields().iter().filter(|field| !partition_columns.contains(field.name())).cloned().collect();
         let data_schema = Arc::new(Schema::new(data));
-        let level = ZstdLevel::try_new(1).map_err(parquet_error)?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_max_row_group_row_count(Some(options.row_group_rows_max))
-            .set_statistics_enabled(EnabledStatistics::Page)
-            .set_created_by(concat!("headwater ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
+        let properties = properties(&data_schema, options)?;
         Ok(Self {
             options: options.clone(),
             indexed: indexed_columns(snapshot.properties(), &data_schema),

@@ -1,0 +1,194 @@
+//! The memory that all statements share, dealt out so that an operator that may spill has room to do it.
+//!
+//! DataFusion's `FairSpillPool` lets operators that spill fill it, and their spilling then finds no room to merge what they
+//! hold; a merge of spilled files takes all that is left, and the next one finds none. Here operators that spill share three
+//! tenths in equal parts, and merges of sorts six (spilling needs up to twice what it merges); joins, and whatever else
+//! cannot spill, take what is free.
+//! Invariant: the sum of all reservations that asked first ([`MemoryPool::try_grow`]) is at most the limit.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use datafusion::common::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
+use parking_lot::Mutex;
+
+/// How DataFusion's sorts name what they merge with.
+const MERGE_NAME: &str = "ExternalSorterMerge";
+/// Exchanges hold little and write to disk when they are refused: they need no share.
+const EXCHANGE_NAME: &str = "RepartitionExec";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Spills,
+    Merges,
+    Other,
+}
+
+impl Kind {
+    fn of(consumer: &MemoryConsumer) -> Self {
+        match consumer.can_spill() {
+            true if !consumer.name().starts_with(EXCHANGE_NAME) => Self::Spills,
+            false if consumer.name().starts_with(MERGE_NAME) => Self::Merges,
+            _ => Self::Other,
+        }
+    }
+
+    /// What all of a kind together may hold.
+    fn tenths(self) -> usize {
+        match self {
+            Self::Spills => 3,
+            Self::Merges => 6,
+            Self::Other => 10,
+        }
+    }
+}
+
+/// The pool.
+#[derive(Debug)]
+pub struct SharedMemory {
+    limit_bytes: usize,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// Bytes by the consumer's number: a consumer may have several reservations.
+    bytes: HashMap<usize, usize>,
+    sum: usize,
+    spilling: usize,
+    merging: usize,
+}
+
+impl Held {
+    /// The number of consumers of a kind that has shares.
+    fn peers(&mut self, kind: Kind) -> Option<&mut usize> {
+        match kind {
+            Kind::Spills => Some(&mut self.spilling),
+            Kind::Merges => Some(&mut self.merging),
+            Kind::Other => None,
+        }
+    }
+
+    fn change(&mut self, consumer: &MemoryConsumer, change: impl Fn(usize) -> usize) {
+        let bytes = self.bytes.entry(consumer.id()).or_default();
+        let before = *bytes;
+        *bytes = change(before);
+        self.sum = self.sum - before + *bytes;
+    }
+}
+
+impl SharedMemory {
+    /// A pool of so many bytes.
+    pub fn new(limit_bytes: usize) -> Self {
+        Self { limit_bytes, held: Mutex::default() }
+    }
+}
+
+impl MemoryPool for SharedMemory {
+    fn name(&self) -> &str {
+        "shared"
+    }
+
+    fn register(&self, consumer: &MemoryConsumer) {
+        if let Some(peers) = self.held.lock().peers(Kind::of(consumer)) {
+            *peers += 1;
+        }
+    }
+
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        let mut held = self.held.lock();
+        held.change(consumer, |_| 0);
+        held.bytes.remove(&consumer.id());
+        if let Some(peers) = held.peers(Kind::of(consumer)) {
+            *peers = peers.saturating_sub(1);
+        }
+    }
+
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        self.held.lock().change(reservation.consumer(), |bytes| bytes + additional);
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
+        self.held.lock().change(reservation.consumer(), |bytes| bytes.saturating_sub(shrink));
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> DataFusionResult<()> {
+        let consumer = reservation.consumer();
+        let mut held = self.held.lock();
+        let own = held.bytes.get(&consumer.id()).copied().unwrap_or(0);
+        let free = self.limit_bytes.saturating_sub(held.sum - own);
+        let kind = Kind::of(consumer);
+        let share = match held.peers(kind) {
+            Some(peers) => free.min(self.limit_bytes / 10 * kind.tenths() / (*peers).max(1)),
+            None => free,
+        };
+        if own + additional > share {
+            return Err(DataFusionError::ResourcesExhausted(format!(
+                "{} asks for {additional} bytes, holds {own} and may hold {share} of {}",
+                consumer.name(),
+                self.limit_bytes
+            )));
+        }
+        held.change(consumer, |bytes| bytes + additional);
+        Ok(())
+    }
+
+    fn reserved(&self) -> usize {
+        self.held.lock().sum
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::Finite(self.limit_bytes)
+    }
+}
+
+impl fmt::Display for SharedMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "shared(pool_size: {} bytes)", self.limit_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn consumer(pool: &Arc<dyn MemoryPool>, name: &str, spills: bool) -> MemoryReservation {
+        MemoryConsumer::new(name).with_can_spill(spills).register(pool)
+    }
+
+    #[test]
+    fn those_that_spill_leave_room_for_merging_and_for_others() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(SharedMemory::new(1000));
+        let sorts = [consumer(&pool, "ExternalSorter[0]", true), consumer(&pool, "ExternalSorter[1]", true)];
+        let merges =
+            [consumer(&pool, "ExternalSorterMerge[0]", false), consumer(&pool, "ExternalSorterMerge[1]", false)];
+        let join = consumer(&pool, "HashJoinInput", false);
+        for (one, share) in sorts.iter().chain(&merges).zip([150, 150, 300, 300]) {
+            one.try_grow(share).unwrap();
+            assert!(one.try_grow(1).is_err(), "{}", one.consumer().name());
+        }
+        join.try_grow(100).unwrap();
+        assert!(join.try_grow(1).is_err());
+        assert_eq!(pool.reserved(), 1000);
+        sorts[0].free();
+        join.try_grow(150).unwrap();
+        assert!(sorts[0].try_grow(1).is_err());
+    }
+
+    #[test]
+    fn who_is_alone_may_have_the_whole_share_of_its_kind() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(SharedMemory::new(1000));
+        let (one, two) = (consumer(&pool, "a", true), consumer(&pool, "b", true));
+        assert!(one.try_grow(151).is_err());
+        drop(two);
+        one.try_grow(300).unwrap();
+        let other = one.new_empty();
+        assert!(other.try_grow(1).is_err(), "reservations of one consumer count together");
+        drop((one, other));
+        assert_eq!(pool.reserved(), 0);
+        consumer(&pool, "join", false).try_grow(1000).unwrap();
+    }
+}
