@@ -2,7 +2,7 @@
 //!
 //! DataFusion's `FairSpillPool` lets operators that spill fill it, and their spilling then finds no room to merge what they
 //! hold; a merge of spilled files takes all that is left, and the next one finds none. Here operators that spill share three
-//! tenths in equal parts, and merges of sorts six (spilling needs up to twice what it merges); joins, and whatever else
+//! tenths in equal parts, merges of sorts six (spilling needs up to twice what it merges), exchanges one; joins, and whatever else
 //! cannot spill, take what is free.
 //! Invariant: the sum of all reservations that asked first ([`MemoryPool::try_grow`]) is at most the limit.
 
@@ -15,22 +15,24 @@ use parking_lot::Mutex;
 
 /// How DataFusion's sorts name what they merge with.
 const MERGE_NAME: &str = "ExternalSorterMerge";
-/// Exchanges hold little and write to disk when they are refused: they need no share.
+/// How DataFusion names exchanges, which write to disk whatever they are refused.
 const EXCHANGE_NAME: &str = "RepartitionExec";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Spills,
     Merges,
+    Exchanges,
     Other,
 }
 
 impl Kind {
     fn of(consumer: &MemoryConsumer) -> Self {
         match consumer.can_spill() {
-            true if !consumer.name().starts_with(EXCHANGE_NAME) => Self::Spills,
+            true if consumer.name().starts_with(EXCHANGE_NAME) => Self::Exchanges,
+            true => Self::Spills,
             false if consumer.name().starts_with(MERGE_NAME) => Self::Merges,
-            _ => Self::Other,
+            false => Self::Other,
         }
     }
 
@@ -39,6 +41,7 @@ impl Kind {
         match self {
             Self::Spills => 3,
             Self::Merges => 6,
+            Self::Exchanges => 1,
             Self::Other => 10,
         }
     }
@@ -58,6 +61,7 @@ struct Held {
     sum: usize,
     spilling: usize,
     merging: usize,
+    exchanging: usize,
 }
 
 impl Held {
@@ -66,6 +70,7 @@ impl Held {
         match kind {
             Kind::Spills => Some(&mut self.spilling),
             Kind::Merges => Some(&mut self.merging),
+            Kind::Exchanges => Some(&mut self.exchanging),
             Kind::Other => None,
         }
     }
@@ -150,45 +155,4 @@ impl fmt::Display for SharedMemory {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    fn consumer(pool: &Arc<dyn MemoryPool>, name: &str, spills: bool) -> MemoryReservation {
-        MemoryConsumer::new(name).with_can_spill(spills).register(pool)
-    }
-
-    #[test]
-    fn those_that_spill_leave_room_for_merging_and_for_others() {
-        let pool: Arc<dyn MemoryPool> = Arc::new(SharedMemory::new(1000));
-        let sorts = [consumer(&pool, "ExternalSorter[0]", true), consumer(&pool, "ExternalSorter[1]", true)];
-        let merges =
-            [consumer(&pool, "ExternalSorterMerge[0]", false), consumer(&pool, "ExternalSorterMerge[1]", false)];
-        let join = consumer(&pool, "HashJoinInput", false);
-        for (one, share) in sorts.iter().chain(&merges).zip([150, 150, 300, 300]) {
-            one.try_grow(share).unwrap();
-            assert!(one.try_grow(1).is_err(), "{}", one.consumer().name());
-        }
-        join.try_grow(100).unwrap();
-        assert!(join.try_grow(1).is_err());
-        assert_eq!(pool.reserved(), 1000);
-        sorts[0].free();
-        join.try_grow(150).unwrap();
-        assert!(sorts[0].try_grow(1).is_err());
-    }
-
-    #[test]
-    fn who_is_alone_may_have_the_whole_share_of_its_kind() {
-        let pool: Arc<dyn MemoryPool> = Arc::new(SharedMemory::new(1000));
-        let (one, two) = (consumer(&pool, "a", true), consumer(&pool, "b", true));
-        assert!(one.try_grow(151).is_err());
-        drop(two);
-        one.try_grow(300).unwrap();
-        let other = one.new_empty();
-        assert!(other.try_grow(1).is_err(), "reservations of one consumer count together");
-        drop((one, other));
-        assert_eq!(pool.reserved(), 0);
-        consumer(&pool, "join", false).try_grow(1000).unwrap();
-    }
-}
+mod tests;
