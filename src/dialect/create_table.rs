@@ -20,6 +20,8 @@ pub struct CreateTable {
     pub name: ObjectName,
     /// IF NOT EXISTS
     pub if_not_exists: bool,
+    /// OR REPLACE: a table of that name gets another version, with these columns and rows.
+    pub or_replace: bool,
     /// TEMPORARY: gone with the session.
     pub temporary: bool,
     /// The columns with types; none when a query or a folder gives them.
@@ -110,15 +112,12 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Option<Statement>> {
     ];
     let position = reader.position();
     let Some(form) = reader.accept_one(&FORMS) else { return Ok(None) };
-    if form.starts_with("or") {
-        return Err(Error::unsupported("CREATE OR REPLACE TABLE is not supported")
-            .hint("Use DROP TABLE IF EXISTS and CREATE TABLE in one transaction.")
-            .at(position));
-    }
-    let if_not_exists = reader.accept("if not exists");
+    let or_replace = form.starts_with("or");
+    let if_not_exists = !or_replace && reader.accept("if not exists");
     let mut table = CreateTable {
         name: reader.name()?,
         if_not_exists,
+        or_replace,
         temporary: form.contains("temp"),
         columns: Vec::new(),
         column_names: Vec::new(),
@@ -163,6 +162,9 @@ impl CreateTable {
         }
         if self.using_delta && (self.query.is_some() || !self.columns.is_empty()) {
             return wrong("CREATE TABLE ... USING DELTA takes the columns from the folder");
+        }
+        if self.or_replace && self.location.is_some() {
+            return wrong("CREATE OR REPLACE TABLE keeps the folder that the table has and takes no LOCATION");
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 use std::any::TypeId;
 use std::cell::Cell;
 
-use datafusion::sql::sqlparser::ast::{Expr, UnaryOperator};
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -29,6 +29,25 @@ impl Language {
     /// For a message of that many tokens.
     pub(super) fn for_tokens(tokens: usize) -> Self {
         Self { work: Cell::new(tokens.saturating_mul(20).saturating_add(200_000)) }
+    }
+}
+
+impl Language {
+    /// `x BETWEEN SYMMETRIC a AND b`: between the two in either order. What is written twice is paid for, since nested
+    /// uses multiply.
+    fn between_symmetric(&self, parser: &mut Parser<'_>, operand: &Expr) -> Result<Expr, ParserError> {
+        let precedence = self.prec_value(Precedence::Between);
+        let one = parser.parse_subexpr(precedence)?;
+        parser.expect_keyword(Keyword::AND)?;
+        let two = parser.parse_subexpr(precedence)?;
+        let copied = [operand, &one, &two].iter().map(|expr| expr.to_string().len()).sum();
+        self.work.set(self.work.get().checked_sub(copied).ok_or(ParserError::RecursionLimitExceeded)?);
+        let between = |low: &Expr, high: &Expr| {
+            let [expr, low, high] = [operand, low, high].map(|expr| Box::new(expr.clone()));
+            Box::new(Expr::Between { expr, negated: false, low, high })
+        };
+        let either = Expr::BinaryOp { left: between(&one, &two), op: BinaryOperator::Or, right: between(&two, &one) };
+        Ok(Expr::Nested(Box::new(either)))
     }
 }
 
@@ -96,6 +115,9 @@ impl Dialect for Language {
         if is_isnull(parser) {
             parser.advance_token();
             return Some(Ok(Expr::IsNull(Box::new(left.clone()))));
+        }
+        if parser.parse_keywords(&[Keyword::BETWEEN, Keyword::SYMMETRIC]) {
+            return Some(self.between_symmetric(parser, left));
         }
         let negated = if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
             false

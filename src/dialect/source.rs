@@ -58,7 +58,28 @@ impl Parsed {
         // A span counts in the whole message, `offset_by` adds what stands before the statement.
         let position =
             |(line, column)| (offset_in(&self.lines, Location { line, column })? + 1).checked_sub(self.offset);
-        error.located(position).offset_by(self.offset)
+        let error = error.located(position);
+        match self.undefined_column(&error) {
+            Some(position) => error.at(position),
+            None => error,
+        }
+        .offset_by(self.offset)
+    }
+
+    /// Where the column first stands that an error without a place names.
+    fn undefined_column(&self, error: &Error) -> Option<usize> {
+        if error.kind() != ErrorKind::UndefinedColumn || error.position().is_some() {
+            return None;
+        }
+        let name = error.message().strip_prefix("column \"")?.strip_suffix("\" does not exist")?;
+        let tokens = Tokenizer::new(&Language::for_tokens(0), &self.text).tokenize_with_location().ok()?;
+        let is_name = |token: &TokenWithSpan| match &token.token {
+            Token::Word(word) if word.quote_style.is_none() => word.value.to_lowercase() == name,
+            Token::Word(word) => word.value == name,
+            _ => false,
+        };
+        let found = tokens.iter().find(|token| is_name(token))?;
+        offset_in(&line_starts(&self.text), found.span.start).map(|offset| offset + 1)
     }
 
     /// Where a span of the statement's AST begins: the character of the message, counted from 1.

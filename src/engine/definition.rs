@@ -93,7 +93,7 @@ impl Engine {
     }
 
     /// Gives a table another definition: one commit, and then `edit` in the catalog, visible together. Once the commit has
-    /// begun both are finished, also when the client has gone.
+    /// begun both are finished, also when the client has gone. Gives the number of rows that were written.
     pub async fn redefine(
         &self,
         scope: &Scope,
@@ -101,8 +101,8 @@ impl Engine {
         operation: &str,
         edit: impl FnOnce(&mut Draft) -> Result<()> + Send + 'static,
         cancel: &CancellationToken,
-    ) -> Result<()> {
-        let Redefined { old, new, metadata, values, requirements } = redefined;
+    ) -> Result<u64> {
+        let Redefined { old, new, metadata, rows, requirements } = redefined;
         let oid = old.oid;
         let target = Target { alias: old.name.clone(), relation: old };
         let (mut writer, scope) = self.lock(scope, &target).await?;
@@ -110,14 +110,15 @@ impl Engine {
             self.require(&scope, &target, requirement, cancel).await?;
         }
         let mut change = Change::new(Operation::new(operation));
-        if let Some(values) = values {
-            let scan = target.scan(&scope, None)?;
-            let plan = rewritten(self, &scope, &new, scan, values)?;
+        if !matches!(rows, NewRows::Kept) {
+            change.removed = writer.snapshot().files().iter().map(|file| file.path.clone()).collect();
+        }
+        if let Some(plan) = self.new_rows(&scope, &target, &new, rows).await? {
             let stream = self.run_plan(&scope, &plan, cancel).await?;
             let checked = self.checked(&scope, &new, stream)?;
             change.added = writer.write_as(&metadata, checked, &self.write_options(&new)).await?;
-            change.removed = writer.snapshot().files().iter().map(|file| file.path.clone()).collect();
         }
+        let count = change.added.iter().filter_map(|file| file.rows).sum();
         change.metadata = Some(metadata);
         if cancel.is_cancelled() {
             writer.discard(&change.added).await;
@@ -129,9 +130,31 @@ impl Engine {
             let opened = vec![(oid, Arc::clone(writer.table()))];
             buffer.define(edit, |()| TableChanges { opened, closed: Vec::new() })
         });
-        finished.await.map_err(|error| {
+        let finished: Result<()> = finished.await.map_err(|error| {
             Error::new(ErrorKind::StatementCompletionUnknown, format!("the commit ended unexpectedly: {error}"))
-        })?
+        })?;
+        finished.map(|()| count)
+    }
+
+    /// The rows that the table gets instead of those it has, as its new columns store them.
+    async fn new_rows(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        new: &RelationDef,
+        rows: NewRows,
+    ) -> Result<Option<LogicalPlan>> {
+        Ok(match rows {
+            NewRows::Kept | NewRows::Given(None) => None,
+            NewRows::From(values) => Some(rewritten(self, scope, new, target.scan(scope, None)?, values)?),
+            NewRows::Given(Some((query, parameters))) => {
+                let planned = self.plan_query(scope, &query, &[]).await?;
+                let source = bound(planned.plan, &parameters)?;
+                let given = |position| Filling::Given(source_column(&source, position));
+                let fillings: Vec<Filling> = (0..new.columns.len()).map(given).collect();
+                Some(self.stored_rows(scope, new, source, &fillings, &[])?)
+            }
+        })
     }
 
     /// An error where some row does not meet the requirement.
@@ -163,11 +186,21 @@ pub struct Redefined {
     pub new: RelationDef,
     /// What its log has to say of it.
     pub metadata: MetadataChange,
-    /// Where the rows have to be written again: for each new column where its values come from, as an expression over
-    /// the old columns; `None` takes the default.
-    pub values: Option<Vec<Option<ast::Expr>>>,
+    /// What becomes of its rows.
+    pub rows: NewRows,
     /// What must hold for the rows that stay as they are.
     pub requirements: Vec<Requirement>,
+}
+
+/// What a redefined table holds.
+pub enum NewRows {
+    /// The rows it has, in the files they are in.
+    Kept,
+    /// Those rows written again: for each new column where its values come from, as an expression over the old columns;
+    /// `None` takes the default.
+    From(Vec<Option<ast::Expr>>),
+    /// The rows of a query with the values of its parameters, or none.
+    Given(Option<(Box<ast::Query>, Vec<ScalarValue>)>),
 }
 
 /// What must be true for every row, or NULL.

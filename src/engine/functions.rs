@@ -22,13 +22,14 @@ use crate::error::Result;
 
 mod aggregates;
 mod arrays;
-mod average;
 mod builtin;
+mod bytes;
 pub mod cast;
 mod catalog;
 pub mod checked;
 mod datetime;
 pub mod divide;
+mod exact;
 mod format_number;
 mod format_time;
 mod json;
@@ -114,6 +115,7 @@ const FAMILIES: &[&[Function]] = &[
     catalog::FUNCTIONS,
     privileges::FUNCTIONS,
     text::FUNCTIONS,
+    bytes::FUNCTIONS,
     regexp::FUNCTIONS,
     math::FUNCTIONS,
     datetime::FUNCTIONS,

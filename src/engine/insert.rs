@@ -215,7 +215,7 @@ fn positions(target: &Target, named: &[ast::ObjectName]) -> Result<Vec<usize>> {
     Ok(positions)
 }
 
-/// In VALUES, a bare `$n` gets the type of its column, and `DEFAULT` the column's default.
+/// In VALUES and SELECT, a bare `$n` gets the type of its column, and `DEFAULT` the column's default.
 /// Gives the parameters' types and the columns in which every row says DEFAULT.
 fn typed_values(
     source: &mut ast::Query,
@@ -224,7 +224,20 @@ fn typed_values(
     parameters: &[Option<PgType>],
 ) -> Result<(Vec<Option<PgType>>, Vec<usize>)> {
     let mut types = parameters.to_vec();
-    let ast::SetExpr::Values(values) = source.body.as_mut() else { return Ok((types, Vec::new())) };
+    let values = match source.body.as_mut() {
+        ast::SetExpr::Values(values) => values,
+        ast::SetExpr::Select(select) => {
+            for (item, position) in select.projection.iter().zip(positions) {
+                let (ast::SelectItem::UnnamedExpr(value) | ast::SelectItem::ExprWithAlias { expr: value, .. }) = item
+                else {
+                    break;
+                };
+                types = with_parameter_type(&types, value, &target.relation.columns[*position].pg_type);
+            }
+            return Ok((types, Vec::new()));
+        }
+        _ => return Ok((types, Vec::new())),
+    };
     let width = values.rows.iter().map(|row| row.content.len()).max().unwrap_or_default();
     let mut defaults: Vec<usize> = (0..width).collect();
     for row in &mut values.rows {

@@ -84,6 +84,7 @@ impl<'a> Planner<'a> {
         shim::rewrite_query(&mut query, &self.shim_context())?;
         let statement = ast::Statement::Query(Box::new(query));
         let plan = self.sql_to_rel().sql_statement_to_plan_with_context(statement, &mut context)?;
+        let plan = shim::unified(plan, &self.scope.functions)?;
         let names = plan.schema().fields().iter().map(|field| shim::shown_name(field.name()).to_owned()).collect();
         Ok((plan, names))
     }
@@ -98,7 +99,8 @@ impl<'a> Planner<'a> {
         let mut expression = expression;
         let mut context = planner_context(&shim::written_types(&expression, parameters));
         shim::rewrite_expression(&mut expression, &self.shim_context())?;
-        Ok(self.sql_to_rel().sql_to_expr(expression, schema, &mut context)?)
+        let planned = self.sql_to_rel().sql_to_expr(expression, schema, &mut context)?;
+        shim::unified_expression(planned, schema, &self.scope.functions)
     }
 
     fn shim_context(&self) -> shim::ShimContext<'_> {

@@ -15,7 +15,9 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut
 use crate::catalog::Snapshot;
 use crate::error::Result;
 
+mod aggregates;
 mod correlation;
+mod dates;
 mod expressions;
 mod guards;
 mod literals;
@@ -25,8 +27,11 @@ pub mod operators;
 mod outputs;
 mod parameters;
 mod relations;
+mod spellings;
 mod subqueries;
 mod types;
+mod unify;
+mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +39,7 @@ mod tests;
 pub(in crate::engine) use expressions::{call, text};
 pub use outputs::shown_name;
 pub use parameters::written_types;
+pub use unify::{unified, unified_expression};
 
 /// What the shim looks names up in.
 #[derive(Clone, Copy)]
@@ -71,6 +77,8 @@ pub fn type_planner() -> Arc<dyn TypePlanner> {
 /// DataFusion's rules with ours at their places.
 pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
+    let simplified = rules.iter().position(|rule| rule.name() == "simplify_expressions").map_or(0, |at| at + 1);
+    rules.insert(simplified, Arc::new(dates::CompareDates));
     rules.insert(0, Arc::new(correlation::JoinCorrelatedAggregates));
     rules.push(Arc::new(guards::GuardConditions));
     rules
@@ -94,7 +102,7 @@ impl VisitorMut for Pass<'_> {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         self.outputs.enter(query);
-        ControlFlow::Continue(())
+        flow(spellings::rewrite_query(query))
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
@@ -107,7 +115,7 @@ impl VisitorMut for Pass<'_> {
         subqueries::skip_what_never_runs(select, self.context);
         names::name_items(select);
         subqueries::rewrite_items(select);
-        ControlFlow::Continue(())
+        flow(windows::write_out(select))
     }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
@@ -126,6 +134,7 @@ impl VisitorMut for Pass<'_> {
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
         literals::type_operands(expression);
-        flow(expressions::rewrite(expression))
+        aggregates::rewrite(expression);
+        flow(spellings::rewrite(expression).and_then(|()| expressions::rewrite(expression)))
     }
 }

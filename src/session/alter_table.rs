@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buffer::TableChanges;
 use crate::catalog::Draft;
-use crate::catalog::definition::{ConstraintKind, RelationDef, RelationKind};
+use crate::catalog::definition::{ConstraintKind, RelationDef};
 use crate::dialect::{AlterRelation, AlterTable, TableChange};
 use crate::engine::Scope;
-use crate::engine::definition::Redefined;
+use crate::engine::definition::{NewRows, Redefined};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::Session;
 use crate::session::alter_table::alteration::Alteration;
@@ -172,9 +172,9 @@ impl Session {
         if alteration.rewrites && scope.version.snapshot(relation.oid)?.files().rows() != Some(0) {
             self.notice(format!("this change writes table \"{}\" again", relation.name));
         }
-        let values = alteration.rewrites.then_some(alteration.values);
-        let redefined = Redefined { old: Arc::clone(relation), new, metadata, values, requirements };
-        engine.redefine(scope, redefined, operation, edit, cancel).await
+        let rows = if alteration.rewrites { NewRows::From(alteration.values) } else { NewRows::Kept };
+        let redefined = Redefined { old: Arc::clone(relation), new, metadata, rows, requirements };
+        engine.redefine(scope, redefined, operation, edit, cancel).await.map(drop)
     }
 
     fn rename_constraint(&self, relation: &Arc<RelationDef>, constraint: &str, to: &str) -> Result<()> {

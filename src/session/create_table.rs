@@ -11,16 +11,18 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::buffer::TableChanges;
+use crate::catalog::Draft;
 use crate::catalog::constraint_name;
 use crate::catalog::definition::{ColumnDef, ConstraintDef, ConstraintKind, RelationDef, RelationKind, TableDef};
 use crate::catalog::name::{ObjectName, Oid};
 use crate::catalog::pg_type::PgType;
 use crate::dialect::{Constraint, ConstraintRule, CreateTable, NewColumn, Options};
+use crate::engine::definition::{NewRows, Redefined};
 use crate::engine::{Planned, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::Session;
 use crate::session::reply::Tag;
-use crate::tables::{Table, TableSpec};
+use crate::tables::{MetadataChange, Table, TableSpec};
 
 /// The options of a table, as WITH and SET name them.
 pub(super) const TABLE_OPTIONS: &[&str] = &["target_file_bytes"];
@@ -38,6 +40,9 @@ impl Session {
                 .hint("Make a table and drop it when done."));
         }
         let (schema, taken) = self.place(scope, &create.name)?;
+        if taken && create.or_replace {
+            return self.replace_table(scope, create, schema, parameters, cancel).await;
+        }
         if taken {
             return match create.if_not_exists {
                 true => {
@@ -78,6 +83,74 @@ impl Session {
             None if planned.is_some() => "CREATE TABLE AS".to_owned(),
             None => "CREATE TABLE".to_owned(),
         }))
+    }
+
+    /// CREATE OR REPLACE over a table that is there: its next version has other columns and rows. One commit, so that
+    /// readers see the old table or the new one, and its history goes on.
+    async fn replace_table(
+        &self,
+        scope: &Scope,
+        create: &CreateTable,
+        schema: Oid,
+        parameters: &[ScalarValue],
+        cancel: &CancellationToken,
+    ) -> Result<Tag> {
+        let name = &create.name.name;
+        let found = scope.version.catalog.relation_in(schema, name);
+        let Some((old, before)) = found.as_ref().and_then(|found| Some((found, found.table()?))) else {
+            return Err(Error::new(ErrorKind::WrongObjectType, format!("\"{name}\" is not a table"))
+                .hint("DROP the view first, or give the table another name."));
+        };
+        let planned = match &create.query {
+            Some(query) => Some(self.server.engine().plan_query(scope, query, &[]).await?),
+            None => None,
+        };
+        let location = Url::parse(&before.location)
+            .map_err(|error| Error::internal(format!("the table's location is no URL: {error}")))?;
+        let mut new = new_relation(scope, create, schema, planned.as_ref(), &location, &self.login.user)?;
+        new.oid = old.oid;
+        if let RelationKind::Table(definition) = &mut new.kind {
+            definition.external = before.external;
+        }
+        self.refuse_dependents_of_changed(scope, old, &new)?;
+        self.server.engine().check_definition(scope, &new)?;
+        let checks_of = |relation: &RelationDef| relation.table().map(checks).unwrap_or_default();
+        let mut metadata = MetadataChange {
+            columns: Some(new.columns.clone()),
+            partitioned_by: Some(create.partitioned_by.clone()),
+            clustered_by: Some(create.clustered_by.clone()),
+            comment: Some(new.comment.clone()),
+            ..MetadataChange::default()
+        };
+        metadata.checks.extend(checks_of(old).into_iter().map(|(name, _)| (name, None)));
+        metadata.checks.extend(checks_of(&new).into_iter().map(|(name, text)| (name, Some(text))));
+        self.tell_unenforced(&new, &before.constraints);
+        let query = create.query.as_ref().filter(|_| !create.with_no_data);
+        let rows = NewRows::Given(query.map(|query| (query.clone(), parameters.to_vec())));
+        let redefined = Redefined { old: Arc::clone(old), new: new.clone(), metadata, rows, requirements: Vec::new() };
+        let edit = move |draft: &mut Draft| draft.replace_relation(new);
+        let count = self.server.engine().redefine(scope, redefined, "CREATE OR REPLACE TABLE", edit, cancel).await?;
+        Ok(Tag(match query {
+            Some(_) => format!("SELECT {count}"),
+            None => "CREATE TABLE".to_owned(),
+        }))
+    }
+
+    /// Views read the columns that they were made over.
+    fn refuse_dependents_of_changed(&self, scope: &Scope, old: &RelationDef, new: &RelationDef) -> Result<()> {
+        let kept =
+            |column: &ColumnDef| new.column(&column.name).is_some_and(|replaced| replaced.pg_type == column.pg_type);
+        match (old.columns.iter().find(|column| !kept(column)), scope.version.catalog.dependents_of(old.oid).first()) {
+            (Some(column), Some(view)) => Err(Error::new(
+                ErrorKind::DependentObjectsStillExist,
+                format!(
+                    "cannot replace column \"{}\" of table \"{}\" because view \"{}\" stands on the table",
+                    column.name, old.name, view.name
+                ),
+            )
+            .hint("Drop the view first, and make it again afterwards.")),
+            _ => Ok(()),
+        }
     }
 
     /// Keys are declared, for optimizers and for who reads them; rows that break them are taken.

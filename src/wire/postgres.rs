@@ -101,6 +101,7 @@ impl Postgres {
     async fn open(&self, stream: TcpStream, peer: SocketAddr) -> Option<Connection> {
         // Small answers must not wait for more; a system that cannot do it serves all the same.
         let _: std::io::Result<()> = stream.set_nodelay(true);
+        let port = stream.local_addr().map(|local| local.port()).ok();
         let mut opening = match startup::negotiate(stream, self.tls.as_ref()).await {
             Ok(Some(opening)) => opening,
             Ok(None) => return None,
@@ -118,6 +119,9 @@ impl Postgres {
         match self.log_in(&mut opening, peer).await {
             Ok(None) => None,
             Ok(Some((session, key))) => {
+                if let Some(port) = port {
+                    session.settings().lock().state("port", &port.to_string());
+                }
                 let ends = Ends { stopping: self.stopping.clone(), gone: self.killed.child_token() };
                 Some(opening.ready(session, key, ends, self.database.server().clock().clone()))
             }

@@ -46,7 +46,7 @@ SELECT round(stddev(id), 6), round(variance(id), 6), round(stddev_pop(id), 6) FR
 -- differs: [round:1700, regr_count:1700] 0.081993 | 120
 SELECT round(corr(id, total::float8)::numeric(20,10), 6), regr_count(id, total::float8) FROM orders;
 -- differs: [status:25, odd:23, count:20] new | NULL | 40 / paid | NULL | 40 / sent | NULL | 40 / NULL | 0 | 55 
-SELECT status, customer_id % 2 AS odd, count(*) FROM orders GROUP BY GROUPING SETS ((status), (customer_id % 2), ()) ORDER BY 1, 2;
+SELECT status, customer_id % 2 AS odd, count(*) FROM orders GROUP BY GROUPING SETS ((status), (customer_id % 2), ()) ORDER BY 1, 2, 3;
 SELECT status, count(*), grouping(status) FROM orders GROUP BY ROLLUP (status) ORDER BY 1;
 SELECT count(*) FROM (SELECT DISTINCT status, customer_id FROM orders) s;
 SELECT sum(quantity * price) FROM items;

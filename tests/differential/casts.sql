@@ -64,5 +64,5 @@ SELECT array_position(ARRAY[3, 1, 2], 1), array_remove(ARRAY[1, 2, 1], 1), array
 SELECT ARRAY[ARRAY[1, 2], ARRAY[3, 4]], array_ndims(ARRAY[ARRAY[1], ARRAY[2]]);
 SELECT ARRAY(SELECT id FROM customers WHERE id < 4 ORDER BY id);
 -- differs: [array:1007, array:23] {2,3} | NULL
-SELECT ARRAY[1, 2, 3][2:3], (ARRAY[1, 2, 3])[5];
+SELECT (ARRAY[1, 2, 3])[2:3], (ARRAY[1, 2, 3])[5];
 SELECT ARRAY[1, NULL] = ARRAY[1, NULL], ARRAY[1, 2] < ARRAY[1, 3];

@@ -33,7 +33,7 @@ impl Oracle {
             "trust",
             "-U",
             "headwater",
-            "--locale=C",
+            "--locale=C.UTF-8",
             "-E",
             "UTF8",
             "--no-sync",

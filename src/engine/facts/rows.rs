@@ -1,12 +1,24 @@
 //! Rows that ship in the program with PostgreSQL's own numbers: types and functions, from `catalog/rows/*.tsv`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-use crate::engine::functions::type_name_of;
+use datafusion::logical_expr::Volatility;
+
+use crate::catalog::pg_type::oid_of;
+use crate::engine::functions::kind::Kind;
+use crate::engine::functions::scalar::{Function, Overload};
+use crate::engine::functions::{all, type_name_of};
 
 const TYPES: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/catalog/rows/pg_type.tsv"));
 const FUNCTIONS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/catalog/rows/pg_proc.tsv"));
+
+/// Functions of ours that PostgreSQL does not have are numbered from here; its own numbers end below.
+const OWN_FUNCTIONS: u32 = 9500;
+/// The pseudo-types of parameters that take several types.
+const ANY: u32 = 2276;
+const ANY_ARRAY: u32 = 2277;
+const ANY_ELEMENT: u32 = 2283;
 
 /// A built-in type: the fields of its line.
 pub(crate) struct TypeRow {
@@ -61,10 +73,42 @@ impl FunctionRow {
 static TYPE_ROWS: LazyLock<Vec<TypeRow>> = LazyLock::new(|| TYPES.lines().filter_map(parse_type).collect());
 static TYPES_BY_OID: LazyLock<HashMap<u32, usize>> =
     LazyLock::new(|| TYPE_ROWS.iter().enumerate().map(|(at, row)| (row.oid, at)).collect());
-static FUNCTION_ROWS: LazyLock<Vec<FunctionRow>> =
-    LazyLock::new(|| FUNCTIONS.lines().filter_map(parse_function).collect());
+static FUNCTION_ROWS: LazyLock<Vec<FunctionRow>> = LazyLock::new(|| {
+    let mut rows: Vec<FunctionRow> = FUNCTIONS.lines().filter_map(parse_function).collect();
+    let known: HashSet<&str> = rows.iter().map(|row| row.name).collect();
+    let overloads = all().filter(|function| !known.contains(function.name));
+    let overloads = overloads.flat_map(|function| function.overloads.iter().map(move |overload| (function, overload)));
+    let own = overloads.zip(OWN_FUNCTIONS..).map(|((function, overload), oid)| own_row(oid, function, overload));
+    rows.extend(own.collect::<Vec<_>>());
+    rows
+});
 static FUNCTIONS_BY_OID: LazyLock<HashMap<u32, usize>> =
     LazyLock::new(|| FUNCTION_ROWS.iter().enumerate().map(|(at, row)| (row.oid, at)).collect());
+
+/// The row of a function that PostgreSQL does not have.
+fn own_row(oid: u32, function: &'static Function, overload: &Overload) -> FunctionRow {
+    let type_oid = |kind: &Kind| match kind {
+        Kind::Any => ANY,
+        Kind::AnyArray => ANY_ARRAY,
+        other => other.pg_type().map_or(ANY_ELEMENT, |pg_type| oid_of(&pg_type)),
+    };
+    FunctionRow {
+        oid,
+        name: function.name,
+        kind: "f",
+        volatility: match function.volatility {
+            Volatility::Immutable => "i",
+            Volatility::Stable => "s",
+            Volatility::Volatile => "v",
+        },
+        strict: overload.strict,
+        set: false,
+        defaults: 0,
+        variadic: overload.takes.last().filter(|_| overload.variadic).map_or(0, type_oid),
+        result: type_oid(&overload.gives),
+        arguments: overload.takes.iter().map(type_oid).collect(),
+    }
+}
 
 fn parse_type(line: &'static str) -> Option<TypeRow> {
     let fields: Vec<&'static str> = line.split('\t').collect();

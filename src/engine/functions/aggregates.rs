@@ -5,11 +5,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{Result as DataFusionResult, ScalarValue};
-use datafusion::functions_aggregate::{bool_and_or, variance};
+use datafusion::functions_aggregate::bool_and_or;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
-use crate::engine::functions::average::average;
+use crate::engine::functions::exact;
 use crate::error::{Error, ErrorKind};
 
 /// The aggregate that the shim puts around the item of a scalar subquery: its one value, an error on the second row.
@@ -19,10 +19,8 @@ pub const SINGLE_VALUE: &str = "__single_value";
 pub(super) fn aggregate(name: &str) -> Option<Arc<AggregateUDF>> {
     match name {
         SINGLE_VALUE => Some(Arc::new(AggregateUDF::new_from_impl(SingleValue::new()))),
-        "avg" => Some(average()),
-        "variance" => Some(variance::var_samp_udaf()),
         "every" => Some(bool_and_or::bool_and_udaf()),
-        _ => None,
+        _ => exact::aggregate(name),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::engine::functions::cast::print::print;
 use crate::engine::functions::kind::Kind as K;
 use crate::engine::functions::scalar::{Arguments, Function, Overload};
 use crate::engine::functions::value::{self, Value, text_list};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::stable(
@@ -37,6 +37,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::immutable("array_ndims", &[Overload::new(&[K::AnyArray], K::Int4, dimensions)]),
     // What the shim puts around `array_agg` for ARRAY(SELECT ...).
     Function::immutable("array_or_empty", &[Overload::with_nulls(&[K::AnyArray], K::Same(0), array_or_empty)]),
+    // What the shim makes of `percentile_disc` and `mode`: both take their values sorted.
+    Function::immutable("array_percentile", &[Overload::new(&[K::AnyArray, K::Float8], K::Element, percentile)]),
+    Function::immutable("array_mode", &[Overload::new(&[K::AnyArray], K::Element, most_frequent)]),
     Function::immutable("cardinality", &[Overload::new(&[K::AnyArray], K::Int4, cardinality)]),
 ];
 
@@ -142,4 +145,34 @@ fn cardinality(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     let nested = matches!(items.data_type(), DataType::List(_));
     let total = if nested { count(items.as_ref())? } else { items.len() };
     Ok(Value::Int(i64::try_from(total).unwrap_or(i64::MAX)))
+}
+
+/// The first value that has the given share of all values at or before it.
+fn percentile(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let (values, share) = (arguments.list(0)?, arguments.float(1)?);
+    if !(0.0..=1.0).contains(&share) {
+        let message = format!("percentile value {share} is not between 0 and 1");
+        return Err(Error::new(ErrorKind::NumericValueOutOfRange, message));
+    }
+    match values.len() {
+        0 => Ok(Value::Null),
+        count => {
+            let before = (share * count as f64).ceil() as usize;
+            value::read(values.as_ref(), before.saturating_sub(1)).map(Value::into_owned)
+        }
+    }
+}
+
+/// The value that occurs most often; the first of several.
+fn most_frequent(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let values = arguments.list(0)?;
+    let (mut best, mut most, mut run) = (Value::Null, 0, 0);
+    for row in 0..values.len() {
+        let current = value::read(values.as_ref(), row)?;
+        run = if row > 0 && value::read(values.as_ref(), row - 1)? == current { run + 1 } else { 1 };
+        if run > most {
+            (best, most) = (current, run);
+        }
+    }
+    Ok(best.into_owned())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::functions::string;
 use datafusion::functions_nested::{remove, replace};
 use datafusion::logical_expr::ScalarUDF;
 
@@ -11,6 +12,7 @@ pub(super) fn scalar(name: &str) -> Option<Arc<ScalarUDF>> {
         // PostgreSQL's remove and replace every occurrence.
         "array_remove" => remove::array_remove_all_udf(),
         "array_replace" => replace::array_replace_all_udf(),
+        "starts_with" => string::starts_with(),
         _ => return None,
     })
 }

@@ -115,6 +115,8 @@ fn is_plain(source: &Field, target: &Field, session: &FunctionContext) -> bool {
         (from, D::Utf8View) if is_text(from) => PgType::of(target) == PgType::Text,
         (from, to) if is_text(from) || is_text(to) => false,
         (from, to) if from == to => !matches!(PgType::of(target), PgType::Reg(_)),
+        // What windows and arrays count in.
+        (D::UInt64, D::Int32 | D::Int64) => true,
         (D::Int16, D::Int32 | D::Int64) | (D::Int32, D::Int64) | (D::UInt32, D::Int64) => true,
         (D::Int16 | D::Int32 | D::Int64, D::Float32 | D::Float64) | (D::Float32, D::Float64) => true,
         (from, to) if is_decimal(to) => from.is_integer() || is_decimal(from),

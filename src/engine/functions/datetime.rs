@@ -1,8 +1,12 @@
 //! Functions on dates, times and intervals, where DataFusion has none or answers otherwise.
 
-use arrow::datatypes::IntervalMonthDayNano;
+use arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use chrono::{Datelike, IsoWeek, NaiveDate, NaiveDateTime, Timelike};
+use datafusion::common::DFSchema;
+use datafusion::functions::datetime;
+use datafusion::logical_expr::{Expr, ExprSchemable, cast};
 
+use crate::engine::functions::FunctionContext;
 use crate::engine::functions::cast::parse_time::{DAY_MICROS, add_months, local_to_utc, named_zone, utc_to_local};
 use crate::engine::functions::cast::print::{civil, civil_time, micros_of_day};
 use crate::engine::functions::kind::Kind as K;
@@ -11,7 +15,14 @@ use crate::engine::functions::value::Value;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::stable("extract", EXTRACT),
+    Function::stable("extract", EXTRACT).with_simpler(|args, schema, session| {
+        Ok(plain_field(args, schema, session)?.map(|field| cast(field, DataType::Decimal128(20, 0))))
+    }),
+    Function::stable("date_part", DATE_PART).with_simpler(|args, schema, session| {
+        Ok(plain_field(args, schema, session)?.map(|field| cast(field, DataType::Float64)))
+    }),
+    Function::stable("date_trunc", DATE_TRUNC).with_simpler(plain_trunc),
+    Function::immutable("make_date", &[Overload::new(&[K::Int4, K::Int4, K::Int4], K::Date, make_date)]),
     Function::stable(
         "age",
         &[
@@ -68,6 +79,115 @@ const EXTRACT: &[Overload] = &[
     Overload::new(&[K::Text, K::Interval], K::Field, extract_interval),
     Overload::new(&[K::Text, K::Time], K::Field, extract_time),
 ];
+
+const DATE_PART: &[Overload] = &[
+    Overload::new(&[K::Text, K::Timestamp], K::Float8, |a| as_float(extract_timestamp(a)?)),
+    Overload::new(&[K::Text, K::Timestamptz], K::Float8, |a| as_float(extract_timestamptz(a)?)),
+    Overload::new(&[K::Text, K::Date], K::Float8, |a| as_float(extract_timestamp(a)?)),
+    Overload::new(&[K::Text, K::Interval], K::Float8, |a| as_float(extract_interval(a)?)),
+    Overload::new(&[K::Text, K::Time], K::Float8, |a| as_float(extract_time(a)?)),
+];
+
+const DATE_TRUNC: &[Overload] = &[
+    Overload::new(&[K::Text, K::Timestamp], K::Timestamp, |a| {
+        Ok(Value::Timestamp(truncated(a.text(0)?, micros(a, 1)?, "timestamp without time zone")?))
+    }),
+    Overload::new(&[K::Text, K::Timestamptz], K::Timestamptz, |a| truncated_in_zone(a, &a.session.time_zone)),
+    Overload::new(&[K::Text, K::Timestamptz, K::Text], K::Timestamptz, |a| truncated_in_zone(a, &zone_of(a.text(2)?)?)),
+    Overload::new(&[K::Text, K::Interval], K::Interval, truncated_interval),
+];
+
+/// DataFusion's `date_part`, where it means what PostgreSQL's `extract` means.
+fn plain_field(args: &[Expr], schema: &DFSchema, session: &FunctionContext) -> Result<Option<Expr>> {
+    const PLAIN: &[&str] = &["year", "quarter", "month", "week", "day", "hour", "minute", "dow", "doy"];
+    Ok(is_plain(args, PLAIN, schema, session)?.then(|| datetime::date_part().call(args.to_vec())))
+}
+
+/// DataFusion's `date_trunc`, where it means what PostgreSQL's means.
+fn plain_trunc(args: &[Expr], schema: &DFSchema, session: &FunctionContext) -> Result<Option<Expr>> {
+    const PLAIN: &[&str] = &["year", "quarter", "month", "week", "day", "hour", "minute", "second"];
+    Ok(is_plain(args, PLAIN, schema, session)?.then(|| datetime::date_trunc().call(args.to_vec())))
+}
+
+/// True for one of the fields of a date or a timestamp that needs no time zone.
+fn is_plain(args: &[Expr], fields: &[&str], schema: &DFSchema, session: &FunctionContext) -> Result<bool> {
+    let [Expr::Literal(field, _), operand] = args else { return Ok(false) };
+    let is_known = field.try_as_str().flatten().is_some_and(|field| fields.contains(&field.to_lowercase().as_str()));
+    Ok(is_known
+        && match operand.get_type(schema)? {
+            DataType::Date32 | DataType::Timestamp(TimeUnit::Microsecond, None) => true,
+            DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => session.time_zone == chrono_tz::Tz::UTC,
+            _ => false,
+        })
+}
+
+fn as_float(number: Value<'static>) -> Result<Value<'static>> {
+    match number {
+        Value::Decimal(digits, scale) => Ok(Value::Float(digits as f64 / 10f64.powi(scale.into()))),
+        other => Err(Error::internal(format!("extract gave {other:?}"))),
+    }
+}
+
+/// The beginning of the unit that a moment lies in.
+fn truncated(unit: &str, micros: i64, pg_type: &str) -> Result<i64> {
+    let date = civil_time(micros)?.date();
+    let days = match unit.to_ascii_lowercase().trim_end_matches('s') {
+        "microsecond" => return Ok(micros),
+        "millisecond" => return Ok(micros - micros.rem_euclid(1000)),
+        "second" => return Ok(micros - micros.rem_euclid(1_000_000)),
+        "minute" => return Ok(micros - micros.rem_euclid(60_000_000)),
+        "hour" => return Ok(micros - micros.rem_euclid(3_600_000_000)),
+        "day" => Some(date),
+        "week" => Some(date.week(chrono::Weekday::Mon).first_day()),
+        "month" => date.with_day(1),
+        "quarter" => NaiveDate::from_ymd_opt(date.year(), date.month0() / 3 * 3 + 1, 1),
+        "year" => NaiveDate::from_ymd_opt(date.year(), 1, 1),
+        "decade" => NaiveDate::from_ymd_opt(date.year().div_euclid(10) * 10, 1, 1),
+        "century" | "centurie" => NaiveDate::from_ymd_opt((date.year() - 1).div_euclid(100) * 100 + 1, 1, 1),
+        "millennium" | "millennia" => NaiveDate::from_ymd_opt((date.year() - 1).div_euclid(1000) * 1000 + 1, 1, 1),
+        _ => return Err(unknown_field(unit, pg_type)),
+    };
+    Ok(i64::from(days.ok_or_else(out_of_range)?.to_epoch_days()) * DAY_MICROS)
+}
+
+fn truncated_in_zone(arguments: &Arguments<'_>, zone: &chrono_tz::Tz) -> Result<Value<'static>> {
+    let local = utc_to_local(micros(arguments, 1)?, zone)?;
+    Ok(Value::Timestamp(local_to_utc(truncated(arguments.text(0)?, local, "timestamp with time zone")?, zone)?))
+}
+
+fn truncated_interval(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let span = span(arguments, 1)?;
+    let unit = arguments.text(0)?.to_ascii_lowercase();
+    let months = |length: i32| IntervalMonthDayNano::new(span.months / length * length, 0, 0);
+    let nanos = |length: i64| IntervalMonthDayNano::new(span.months, span.days, span.nanoseconds / length * length);
+    Ok(Value::Interval(match unit.trim_end_matches('s') {
+        "microsecond" => span,
+        "millisecond" => nanos(1_000_000),
+        "second" => nanos(1_000_000_000),
+        "minute" => nanos(60_000_000_000),
+        "hour" => nanos(3_600_000_000_000),
+        "day" => IntervalMonthDayNano::new(span.months, span.days, 0),
+        "month" => months(1),
+        "quarter" => months(3),
+        "year" => months(12),
+        "decade" => months(120),
+        "century" | "centurie" => months(1200),
+        "millennium" | "millennia" => months(12_000),
+        _ => return Err(unknown_field(&unit, "interval")),
+    }))
+}
+
+fn make_date(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let (year, month, day) = (arguments.integer(0)?, arguments.integer(1)?, arguments.integer(2)?);
+    // There is no year 0: -1 is the year before 1.
+    let civil = i32::try_from(if year < 0 { year + 1 } else { year }).ok().filter(|_| year != 0);
+    let date = civil.and_then(|year| NaiveDate::from_ymd_opt(year, month.try_into().ok()?, day.try_into().ok()?));
+    let date = date.ok_or_else(|| {
+        let message = format!("date field value out of range: {year}-{month:02}-{day:02}");
+        Error::new(ErrorKind::DatetimeFieldOverflow, message)
+    })?;
+    Ok(Value::Date(date.to_epoch_days()))
+}
 
 fn micros(arguments: &Arguments<'_>, at: usize) -> Result<i64> {
     match arguments.values.get(at) {

@@ -65,7 +65,49 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Overload::variadic(&[K::Any], K::Json, |a| Ok(Value::text(array(a)?.to_string())))],
     ),
     Function::stable("jsonb_build_array", &[Overload::variadic(&[K::Any], K::Jsonb, |a| Ok(as_jsonb(&array(a)?)))]),
+    // What the shim makes of the aggregates that give JSON.
+    Function::stable("json_of_array", &[Overload::new(&[K::AnyArray], K::Json, json_of_array)]),
+    Function::stable("jsonb_of_array", &[Overload::new(&[K::AnyArray], K::Jsonb, |a| Ok(as_jsonb(&of_value(a, 0)?)))]),
+    Function::stable("json_of_arrays", &[Overload::new(&[K::AnyArray, K::AnyArray], K::Json, json_of_arrays)]),
+    Function::stable(
+        "jsonb_of_arrays",
+        &[Overload::new(&[K::AnyArray, K::AnyArray], K::Jsonb, |a| {
+            Ok(as_jsonb(&Json::Object(members(a)?.into_iter().collect())))
+        })],
+    ),
 ];
+
+fn list_of(arguments: &Arguments<'_>, at: usize) -> Result<Vec<Json>> {
+    match of_value(arguments, at)? {
+        Json::Array(items) => Ok(items),
+        other => Err(Error::internal(format!("array expected, not {other}"))),
+    }
+}
+
+/// Keys and values of two arrays of one length.
+fn members(arguments: &Arguments<'_>) -> Result<Vec<(String, Json)>> {
+    let key = |key: Json| match key {
+        Json::Null => Err(Error::new(ErrorKind::InvalidParameterValue, "field name must not be null")),
+        Json::String(text) => Ok(text),
+        other => Ok(other.to_string()),
+    };
+    list_of(arguments, 0)?
+        .into_iter()
+        .zip(list_of(arguments, 1)?)
+        .map(|(name, value)| Ok((key(name)?, value)))
+        .collect()
+}
+
+fn json_of_array(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let items: Vec<String> = list_of(arguments, 0)?.iter().map(Json::to_string).collect();
+    Ok(Value::text(format!("[{}]", items.join(", "))))
+}
+
+fn json_of_arrays(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let members: Vec<String> =
+        members(arguments)?.into_iter().map(|(name, value)| format!("{} : {value}", Json::String(name))).collect();
+    Ok(Value::text(format!("{{ {} }}", members.join(", "))))
+}
 
 fn read(arguments: &Arguments<'_>, at: usize) -> Result<Json> {
     let text = arguments.text(at)?;

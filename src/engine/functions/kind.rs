@@ -50,6 +50,8 @@ pub enum Kind {
     Template,
     /// As a result: `numeric` as `extract` gives it for the literal field that is the first argument.
     Field,
+    /// As a result: the type of an element of the first argument.
+    Element,
     Void,
 }
 
@@ -89,7 +91,7 @@ impl Kind {
             Self::RegNamespace => PgType::Reg(RegKind::Namespace),
             Self::Array(element) => PgType::Array(Box::new(element.pg_type()?)),
             Self::Void => PgType::Void,
-            Self::Any | Self::AnyArray | Self::Same(_) => return None,
+            Self::Any | Self::AnyArray | Self::Same(_) | Self::Element => return None,
             Self::Whole | Self::Rounded | Self::Template | Self::Field => PgType::Numeric(None),
         })
     }
@@ -130,6 +132,10 @@ impl Kind {
                 Some(at) => same(at),
                 None => Arc::new(PgType::Numeric(None).field(name, true)),
             },
+            Self::Element => match arguments.first().map(|array| array.data_type()) {
+                Some(DataType::List(element)) => Arc::new(element.as_ref().clone().with_name(name).with_nullable(true)),
+                _ => same(0),
+            },
             Self::Whole => numeric(precision, 0),
             Self::Rounded => {
                 let places = literal(1).and_then(places_of).map_or(scale, |places| places.clamp(0, 37));
@@ -147,7 +153,9 @@ impl Kind {
             Self::Field => {
                 let field =
                     literal(0).and_then(|field| field.try_as_str().flatten()).unwrap_or("epoch").to_ascii_lowercase();
+                let of_date = arguments.get(1).is_some_and(|operand| *operand.data_type() == DataType::Date32);
                 match field.trim_end_matches('s') {
+                    "epoch" if of_date => numeric(20, 0),
                     "second" | "epoch" => numeric(20, 6),
                     "millisecond" | "msec" => numeric(20, 3),
                     _ => numeric(20, 0),
@@ -197,7 +205,8 @@ fn accept_numeric(given: &DataType) -> Option<(DataType, Distance)> {
     match given {
         decimal if is_decimal(decimal) => Some((given.clone(), 0)),
         DataType::UInt64 => Some((DataType::Decimal128(20, 0), 2)),
-        integer if integer.is_integer() => Some((DataType::Decimal128(19, 0), 2)),
+        // Further than double precision, which PostgreSQL prefers.
+        integer if integer.is_integer() => Some((DataType::Decimal128(19, 0), 8)),
         DataType::Float32 | DataType::Float64 => Some((DataType::Decimal128(38, 10), 12)),
         text if is_text(text) => Some((DataType::Decimal128(38, 10), FROM_TEXT)),
         _ => None,

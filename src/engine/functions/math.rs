@@ -1,18 +1,24 @@
 //! Functions on numbers, where DataFusion has none or rounds another way.
 
+use arrow::datatypes::DataType;
+
 use crate::engine::functions::kind::Kind as K;
 use crate::engine::functions::scalar::{Arguments, Function, Overload};
-use crate::engine::functions::value::{Value, rescale};
+use crate::engine::functions::value::{Value, out_of_range, rescale};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::immutable("mod", MOD),
+    Function::immutable("div", &[Overload::new(&[K::Numeric, K::Numeric], K::Whole, div_decimals)]),
+    Function::immutable("gcd", GCD),
+    Function::immutable("lcm", LCM),
+    Function::immutable("factorial", &[Overload::new(&[K::Int8], K::Whole, factorial)]),
+    Function::immutable("scale", &[Overload::new(&[K::Numeric], K::Int4, |a| Ok(Value::Int(digits(a)?.1.into())))]),
+    Function::immutable("min_scale", &[Overload::new(&[K::Numeric], K::Int4, min_scale)]),
+    Function::immutable("num_nulls", &[Overload::variadic(&[K::Any], K::Int4, |a| Ok(Value::Int(nulls(a))))]),
     Function::immutable(
-        "div",
-        &[
-            Overload::new(&[K::Int8, K::Int8], K::Int8, div_integers),
-            Overload::new(&[K::Numeric, K::Numeric], K::Whole, div_decimals),
-        ],
+        "num_nonnulls",
+        &[Overload::variadic(&[K::Any], K::Int4, |a| Ok(Value::Int(a.len() as i64 - nulls(a))))],
     ),
     Function::immutable(
         "sign",
@@ -24,6 +30,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             Overload::new(&[K::Float8], K::Float8, |a| Ok(Value::Float(a.float(0)?.round_ties_even()))),
             Overload::new(&[K::Numeric], K::Whole, |a| to_places(a, rescale)),
             Overload::new(&[K::Numeric, K::Int4], K::Rounded, |a| to_places(a, rescale)),
+            Overload::new(&[K::Int8, K::Int4], K::Rounded, |a| to_places(a, rescale)),
             Overload::new(&[K::Float8, K::Int4], K::Float8, round_float),
         ],
     ),
@@ -33,6 +40,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             Overload::new(&[K::Float8], K::Float8, |a| Ok(Value::Float(a.float(0)?.trunc()))),
             Overload::new(&[K::Numeric], K::Whole, |a| to_places(a, cut)),
             Overload::new(&[K::Numeric, K::Int4], K::Rounded, |a| to_places(a, cut)),
+            Overload::new(&[K::Int8, K::Int4], K::Rounded, |a| to_places(a, cut)),
             Overload::new(&[K::Float8, K::Int4], K::Float8, trunc_float),
         ],
     ),
@@ -53,18 +61,34 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::immutable(
         "sqrt",
-        &[Overload::new(&[K::Float8], K::Float8, |a| {
-            checked(
-                a,
-                f64::sqrt,
-                |x| x >= 0.0 || x.is_nan(),
-                ErrorKind::InvalidArgumentForPower,
-                "cannot take square root of a negative number",
-            )
+        &[Overload::new(&[K::Float8], K::Float8, |a| match a.float(0)? {
+            negative if negative < 0.0 => {
+                Err(Error::new(ErrorKind::InvalidArgumentForPower, "cannot take square root of a negative number"))
+            }
+            number => Ok(Value::Float(number.sqrt())),
         })],
     ),
-    Function::immutable("ln", &[Overload::new(&[K::Float8], K::Float8, |a| logarithm(a, f64::ln))]),
-    Function::immutable("log10", &[Overload::new(&[K::Float8], K::Float8, |a| logarithm(a, f64::log10))]),
+    Function::immutable(
+        "ln",
+        &[Overload::new(&[K::Float8], K::Float8, |a| Ok(Value::Float(positive(a.float(0)?)?.ln())))],
+    ),
+    Function::immutable("log10", &[Overload::new(&[K::Float8], K::Float8, log10)]),
+    Function::immutable(
+        "log",
+        &[
+            Overload::new(&[K::Float8], K::Float8, log10),
+            Overload::new(&[K::Float8, K::Float8], K::Float8, |a| {
+                let base = positive(a.float(0)?)?.ln();
+                finite(positive(a.float(1)?)?.ln() / base, base == 0.0)
+            }),
+        ],
+    ),
+    Function::immutable(
+        "exp",
+        &[Overload::new(&[K::Float8], K::Float8, |a| finite(a.float(0)?.exp(), !a.float(0)?.is_finite()))],
+    ),
+    Function::immutable("power", POWER),
+    Function::immutable("pow", POWER),
 ];
 
 const CEIL: &[Overload] = &[
@@ -73,6 +97,8 @@ const CEIL: &[Overload] = &[
         to_places(a, |digits, from, to| cut_by(digits, from, to, |one, two| -((-one).div_euclid(two))))
     }),
 ];
+
+const POWER: &[Overload] = &[Overload::new(&[K::Float8, K::Float8], K::Float8, power)];
 
 const MOD: &[Overload] = &[
     Overload::new(&[K::Int2, K::Int2], K::Int2, mod_integers),
@@ -96,11 +122,65 @@ fn mod_integers(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     }
 }
 
-fn div_integers(arguments: &Arguments<'_>) -> Result<Value<'static>> {
-    match arguments.integer(1)? {
-        0 => Err(division_by_zero()),
-        divisor => Ok(Value::Int(arguments.integer(0)?.checked_div(divisor).ok_or_else(overflow)?)),
+const GCD: &[Overload] = &[
+    Overload::new(&[K::Int4, K::Int4], K::Int4, |a| gcd(a.integer(0)?, a.integer(1)?)),
+    Overload::new(&[K::Int8, K::Int8], K::Int8, |a| gcd(a.integer(0)?, a.integer(1)?)),
+];
+
+const LCM: &[Overload] =
+    &[Overload::new(&[K::Int4, K::Int4], K::Int4, lcm), Overload::new(&[K::Int8, K::Int8], K::Int8, lcm)];
+
+fn greatest_divisor(one: i64, two: i64) -> u64 {
+    let (mut one, mut two) = (one.unsigned_abs(), two.unsigned_abs());
+    while two != 0 {
+        (one, two) = (two, one % two);
     }
+    one
+}
+
+fn gcd(one: i64, two: i64) -> Result<Value<'static>> {
+    i64::try_from(greatest_divisor(one, two)).map(Value::Int).map_err(|_| out_of_range(&DataType::Int64))
+}
+
+fn lcm(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let (one, two) = (arguments.integer(0)?, arguments.integer(1)?);
+    let multiple = match greatest_divisor(one, two) {
+        0 => Some(0),
+        divisor => (one.unsigned_abs() / divisor).checked_mul(two.unsigned_abs()),
+    };
+    let multiple = multiple.and_then(|multiple| i64::try_from(multiple).ok());
+    multiple.map(Value::Int).ok_or_else(|| out_of_range(arguments.result.data_type()))
+}
+
+fn factorial(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    match arguments.integer(0)? {
+        ..0 => Err(Error::new(ErrorKind::NumericValueOutOfRange, "factorial of a negative number is undefined")),
+        number => {
+            let product = (2..=i128::from(number)).try_fold(1i128, |product, factor| product.checked_mul(factor));
+            Ok(Value::Decimal(product.ok_or_else(overflow)?, 0))
+        }
+    }
+}
+
+/// The digits and the scale of a number.
+fn digits(arguments: &Arguments<'_>) -> Result<(i128, i8)> {
+    match &arguments.values[0] {
+        Value::Decimal(digits, scale) => Ok((*digits, *scale)),
+        Value::Int(number) => Ok((i128::from(*number), 0)),
+        other => Err(Error::internal(format!("numeric argument expected, not {other:?}"))),
+    }
+}
+
+fn min_scale(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let (mut digits, mut scale) = digits(arguments)?;
+    while scale > 0 && digits % 10 == 0 {
+        (digits, scale) = (digits / 10, scale - 1);
+    }
+    Ok(Value::Int(scale.into()))
+}
+
+fn nulls(arguments: &Arguments<'_>) -> i64 {
+    arguments.values.iter().filter(|value| matches!(value, Value::Null)).count() as i64
 }
 
 /// Two decimals with one scale.
@@ -152,15 +232,13 @@ fn cut_by(digits: i128, from: i8, to: i8, divide: impl Fn(i128, i128) -> i128) -
 
 /// Rounds or cuts a decimal to the places of the second argument, 0 without one.
 fn to_places(arguments: &Arguments<'_>, step: impl Fn(i128, i8, i8) -> Option<i128>) -> Result<Value<'static>> {
-    let Value::Decimal(digits, scale) = &arguments.values[0] else {
-        return Err(Error::internal("numeric argument expected"));
-    };
+    let (digits, scale) = digits(arguments)?;
     let places = if arguments.len() > 1 { arguments.integer(1)? } else { 0 };
     let places = i8::try_from(places.clamp(-38, 38)).unwrap_or(0);
-    if places >= *scale {
-        return Ok(Value::Decimal(*digits, *scale));
+    if places >= scale {
+        return Ok(Value::Decimal(digits, scale));
     }
-    Ok(Value::Decimal(step(*digits, *scale, places).ok_or_else(overflow)?, places))
+    Ok(Value::Decimal(step(digits, scale, places).ok_or_else(overflow)?, places))
 }
 
 fn float_places(arguments: &Arguments<'_>) -> Result<i32> {
@@ -199,29 +277,39 @@ fn width_bucket(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     }))
 }
 
-fn checked(
-    arguments: &Arguments<'_>,
-    function: fn(f64) -> f64,
-    allowed: fn(f64) -> bool,
-    kind: ErrorKind,
-    message: &str,
-) -> Result<Value<'static>> {
-    let number = arguments.float(0)?;
-    match allowed(number) {
-        true => Ok(Value::Float(function(number))),
-        false => Err(Error::new(kind, message)),
+/// What a logarithm may be taken of.
+fn positive(number: f64) -> Result<f64> {
+    let invalid = |what: &str| {
+        let message = format!("cannot take logarithm of {what}");
+        Err(Error::new(ErrorKind::InvalidArgumentForLogarithm, message))
+    };
+    match number {
+        0.0 => invalid("zero"),
+        negative if negative < 0.0 => invalid("a negative number"),
+        number => Ok(number),
     }
 }
 
-fn logarithm(arguments: &Arguments<'_>, function: fn(f64) -> f64) -> Result<Value<'static>> {
-    match arguments.float(0)? {
-        0.0 => Err(Error::new(ErrorKind::InvalidArgumentForLogarithm, "cannot take logarithm of zero")),
-        _ => checked(
-            arguments,
-            function,
-            |x| x > 0.0 || x.is_nan(),
-            ErrorKind::InvalidArgumentForLogarithm,
-            "cannot take logarithm of a negative number",
-        ),
+fn log10(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    Ok(Value::Float(positive(arguments.float(0)?)?.log10()))
+}
+
+/// A result that is infinite only where an argument was.
+fn finite(result: f64, infinite: bool) -> Result<Value<'static>> {
+    match result.is_infinite() && !infinite {
+        true => Err(Error::new(ErrorKind::NumericValueOutOfRange, "value out of range: overflow")),
+        false => Ok(Value::Float(result)),
     }
+}
+
+fn power(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let (base, exponent) = (arguments.float(0)?, arguments.float(1)?);
+    let invalid = |message: &str| Err(Error::new(ErrorKind::InvalidArgumentForPower, message));
+    if base == 0.0 && exponent < 0.0 {
+        return invalid("zero raised to a negative power is undefined");
+    }
+    if base < 0.0 && exponent.is_finite() && exponent.fract() != 0.0 {
+        return invalid("a negative number raised to a non-integer power yields a complex result");
+    }
+    finite(base.powf(exponent), base.is_infinite() || exponent.is_infinite())
 }

@@ -55,6 +55,15 @@ fn bare_function_name(text: &str) -> &str {
 
 /// Splits `schema."Name"`, folding what is not quoted.
 pub fn parse_object_name(text: &str) -> Result<ObjectName> {
+    match identifier_parts(text)?.as_slice() {
+        [name] => Ok(ObjectName::bare(name)),
+        [schema, name] | [_, schema, name] => Ok(ObjectName::qualified(schema, name)),
+        _ => Err(Error::new(ErrorKind::InvalidName, format!("improper relation name (too many dotted names): {text}"))),
+    }
+}
+
+/// The parts of a dotted name.
+pub fn identifier_parts(text: &str) -> Result<Vec<String>> {
     let mut parts: Vec<String> = vec![String::new()];
     let mut in_quotes = false;
     let mut letters = text.trim().chars().peekable();
@@ -74,11 +83,7 @@ pub fn parse_object_name(text: &str) -> Result<ObjectName> {
     if in_quotes || parts.iter().any(String::is_empty) {
         return Err(Error::new(ErrorKind::InvalidName, format!("invalid name syntax: \"{text}\"")));
     }
-    match parts.as_slice() {
-        [name] => Ok(ObjectName::bare(name)),
-        [schema, name] | [_, schema, name] => Ok(ObjectName::qualified(schema, name)),
-        _ => Err(Error::new(ErrorKind::InvalidName, format!("improper relation name (too many dotted names): {text}"))),
-    }
+    Ok(parts)
 }
 
 /// The number of the relation, system relation or index that a name stands for.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{DataFusionError, Result as DataFusionResult, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, Result as DataFusionResult, ScalarValue};
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
 use crate::catalog::pg_type::PgType;
@@ -81,28 +82,37 @@ impl Overload {
     }
 }
 
+/// A call in a form that runs faster, where there is one that means the same.
+pub type Simplify = fn(&[Expr], &DFSchema, &FunctionContext) -> Result<Option<Expr>>;
+
 /// A function: its name, how steady it is, its overloads.
 #[derive(Clone, Copy)]
 pub struct Function {
     pub name: &'static str,
     pub volatility: Volatility,
     pub overloads: &'static [Overload],
+    simpler: Option<Simplify>,
 }
 
 impl Function {
     /// The same arguments always give the same result.
     pub const fn immutable(name: &'static str, overloads: &'static [Overload]) -> Self {
-        Self { name, volatility: Volatility::Immutable, overloads }
+        Self { name, volatility: Volatility::Immutable, overloads, simpler: None }
     }
 
     /// The result is steady within a statement.
     pub const fn stable(name: &'static str, overloads: &'static [Overload]) -> Self {
-        Self { name, volatility: Volatility::Stable, overloads }
+        Self { name, volatility: Volatility::Stable, overloads, simpler: None }
+    }
+
+    /// The optimizer asks for a faster form of a call.
+    pub const fn with_simpler(self, simpler: Simplify) -> Self {
+        Self { simpler: Some(simpler), ..self }
     }
 
     /// Every call may differ.
     pub const fn volatile(name: &'static str, overloads: &'static [Overload]) -> Self {
-        Self { name, volatility: Volatility::Volatile, overloads }
+        Self { name, volatility: Volatility::Volatile, overloads, simpler: None }
     }
 }
 
@@ -214,6 +224,11 @@ impl ScalarUDFImpl for ScalarFunction {
 
     fn coerce_types(&self, types: &[DataType]) -> DataFusionResult<Vec<DataType>> {
         Ok(self.overload(types)?.1)
+    }
+
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> DataFusionResult<ExprSimplifyResult> {
+        let simpler = self.function.simpler.map(|simpler| simpler(&args, info.schema(), &self.session)).transpose()?;
+        Ok(simpler.flatten().map_or(ExprSimplifyResult::Original(args), ExprSimplifyResult::Simplified))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> DataFusionResult<ColumnarValue> {

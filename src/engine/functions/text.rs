@@ -3,8 +3,9 @@
 use crate::catalog::name::quote_identifier;
 use crate::engine::functions::cast::print::print;
 use crate::engine::functions::kind::Kind as K;
+use crate::engine::functions::names::identifier_parts;
 use crate::engine::functions::scalar::{Arguments, Function, Overload};
-use crate::engine::functions::value::Value;
+use crate::engine::functions::value::{Value, text_list};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -22,7 +23,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &[Overload::new(&[K::Int4], K::Text, to_hex_short), Overload::new(&[K::Int8], K::Text, to_hex)],
     ),
     Function::immutable("to_ascii", &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(a.text(0)?)))]),
-    Function::immutable("unistr", &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(a.text(0)?)))]),
+    Function::immutable("unistr", &[Overload::new(&[K::Text], K::Text, |a| unistr(a.text(0)?))]),
+    Function::immutable("upper", &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(upper(a.text(0)?))))]),
+    Function::immutable("chr", &[Overload::new(&[K::Int4], K::Text, chr)]),
+    Function::immutable("like_escape", &[Overload::new(&[K::Text, K::Text], K::Text, like_escape)]),
+    Function::immutable(
+        "parse_ident",
+        &[Overload::new(&[K::Text], K::Array(&K::Text), |a| {
+            Ok(text_list(identifier_parts(a.text(0)?)?.iter().map(|part| Some(part.as_str()))))
+        })],
+    ),
     Function::volatile(
         "gen_random_uuid",
         &[Overload::new(&[], K::Uuid, |_| Ok(Value::text(uuid::Uuid::new_v4().to_string())))],
@@ -153,4 +163,77 @@ fn to_hex(arguments: &Arguments<'_>) -> Result<Value<'static>> {
 
 fn to_hex_short(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     Ok(Value::text(format!("{:x}", arguments.integer(0)? as i32)))
+}
+
+/// Letter by letter: a letter whose capital is two letters stays, as in PostgreSQL.
+fn upper(text: &str) -> String {
+    let capital = |letter: char| {
+        let mut capitals = letter.to_uppercase();
+        match (capitals.next(), capitals.next()) {
+            (Some(capital), None) => capital,
+            _ => letter,
+        }
+    };
+    if text.is_ascii() { text.to_ascii_uppercase() } else { text.chars().map(capital).collect() }
+}
+
+fn chr(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let too_large = |message: String| Err(Error::new(ErrorKind::ProgramLimitExceeded, message));
+    match arguments.integer(0)? {
+        0 => too_large("null character not permitted".to_owned()),
+        ..0 => too_large("character number must be positive".to_owned()),
+        number => match u32::try_from(number).ok().and_then(char::from_u32) {
+            Some(letter) => Ok(Value::text(letter)),
+            None => too_large(format!("requested character too large for encoding: {number}")),
+        },
+    }
+}
+
+/// A pattern of LIKE whose escape is a backslash, from one with another escape or, with an empty one, none.
+fn like_escape(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let mut escapes = arguments.text(1)?.chars();
+    let (escape, more) = (escapes.next(), escapes.next());
+    if more.is_some() {
+        return Err(Error::new(ErrorKind::InvalidEscapeSequence, "invalid escape string")
+            .hint("Escape string must be empty or one character."));
+    }
+    let mut pattern = String::new();
+    let mut letters = arguments.text(0)?.chars();
+    while let Some(letter) = letters.next() {
+        let (letter, escaped) = match Some(letter) == escape {
+            true => (letters.next().unwrap_or(letter), true),
+            false => (letter, letter == '\\'),
+        };
+        pattern.extend(escaped.then_some('\\').into_iter().chain([letter]));
+    }
+    Ok(Value::text(pattern))
+}
+
+/// `\0061`, `\+000061`, `\u0061`, `\U00000061` and `\\`.
+fn unistr(text: &str) -> Result<Value<'static>> {
+    let invalid = || {
+        Error::new(ErrorKind::SyntaxError, "invalid Unicode escape")
+            .hint("Unicode escapes must be \\XXXX, \\+XXXXXX, \\uXXXX, or \\UXXXXXXXX.")
+    };
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((plain, escaped)) = rest.split_once('\\') {
+        out.push_str(plain);
+        if let Some(after) = escaped.strip_prefix('\\') {
+            out.push('\\');
+            rest = after;
+            continue;
+        }
+        let (digits, length) = match escaped.chars().next() {
+            Some('+') => (&escaped[1..], 6),
+            Some('u') => (&escaped[1..], 4),
+            Some('U') => (&escaped[1..], 8),
+            _ => (escaped, 4),
+        };
+        let number = digits.get(..length).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        out.push(number.and_then(char::from_u32).ok_or_else(invalid)?);
+        rest = &digits[length..];
+    }
+    out.push_str(rest);
+    Ok(Value::text(out))
 }

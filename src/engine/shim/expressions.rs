@@ -1,8 +1,8 @@
 //! Expressions, one at a time, after what is under them: casts, qualified names, operators by schema, time zones.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, Value,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, Interval, ObjectName, Value,
 };
 
 use crate::engine::functions::cast::{CAST, parse, parse_time, print};
@@ -41,7 +41,6 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
         Expr::BinaryOp { op, .. } => qualified_operator(op),
         Expr::Function(function) => {
             unqualify(&mut function.name);
-            rewrite_date_part(function);
             Ok(())
         }
         Expr::Identifier(ident) if ident.quote_style.is_none() => {
@@ -52,9 +51,8 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
             Ok(())
         }
         Expr::Extract { field, expr: operand, .. } => {
-            if let Some(name) = exact_field(field) {
-                *expr = call("extract", vec![text(&name), take(operand)]);
-            }
+            let name = field.to_string().to_lowercase().replace(['\'', '"'], "");
+            *expr = call("extract", vec![text(&name), take(operand)]);
             Ok(())
         }
         Expr::AtTimeZone { timestamp, time_zone } => {
@@ -69,7 +67,7 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
     }
 }
 
-fn take(expr: &mut Expr) -> Expr {
+pub(super) fn take(expr: &mut Expr) -> Expr {
     std::mem::replace(expr, Expr::value(Value::Null))
 }
 
@@ -217,45 +215,5 @@ pub(super) fn unqualify(name: &mut ObjectName) {
         name.0.len() == 2 && name.0[0].as_ident().is_some_and(|schema| schema.value.eq_ignore_ascii_case("pg_catalog"));
     if in_catalog {
         name.0.remove(0);
-    }
-}
-
-/// Fields that DataFusion's `date_part` gives in whole numbers, counts from another day or does not know.
-const EXACT_FIELDS: &[&str] = &[
-    "second",
-    "seconds",
-    "millisecond",
-    "milliseconds",
-    "microsecond",
-    "microseconds",
-    "epoch",
-    "isodow",
-    "isoyear",
-    "julian",
-    "decade",
-    "century",
-    "millennium",
-    "timezone",
-    "timezone_hour",
-    "timezone_minute",
-];
-
-fn exact_field(field: &DateTimeField) -> Option<String> {
-    let name = field.to_string().to_lowercase().replace(['\'', '"'], "");
-    EXACT_FIELDS.contains(&name.as_str()).then_some(name)
-}
-
-/// `date_part('epoch', x)` to `extract('epoch', x)`.
-fn rewrite_date_part(function: &mut Function) {
-    let is_date_part = function.name.0.len() == 1
-        && function.name.0[0].as_ident().is_some_and(|name| name.value.eq_ignore_ascii_case("date_part"));
-    let FunctionArguments::List(list) = &function.args else { return };
-    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(field)))) = list.args.first() else { return };
-    let exact = match &field.value {
-        Value::SingleQuotedString(field) => EXACT_FIELDS.contains(&field.to_lowercase().as_str()),
-        _ => false,
-    };
-    if is_date_part && exact {
-        function.name = ObjectName::from(vec![Ident::new("extract")]);
     }
 }

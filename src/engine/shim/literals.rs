@@ -80,7 +80,9 @@ pub(super) fn type_operands(expr: &mut Expr) {
 
 fn is_arithmetic(op: &BinaryOperator) -> bool {
     use BinaryOperator as B;
-    matches!(op, B::Plus | B::Minus | B::Multiply | B::Divide | B::Modulo)
+    let is_bitwise =
+        matches!(op, B::BitwiseAnd | B::BitwiseOr | B::PGBitwiseXor | B::PGBitwiseShiftLeft | B::PGBitwiseShiftRight);
+    is_bitwise || matches!(op, B::Plus | B::Minus | B::Multiply | B::Divide | B::Modulo)
 }
 
 fn is_transparent(function: &Function) -> bool {

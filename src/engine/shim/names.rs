@@ -77,7 +77,7 @@ fn suggest(expr: &Expr) -> Option<(String, bool)> {
         Expr::Ceil { .. } => strong("ceil"),
         Expr::Floor { .. } => strong("floor"),
         Expr::Position { .. } => strong("position"),
-        Expr::Substring { .. } => strong("substring"),
+        Expr::Substring { shorthand, .. } => strong(if *shorthand { "substr" } else { "substring" }),
         Expr::Overlay { .. } => strong("overlay"),
         Expr::Trim { trim_where, .. } => strong(match trim_where {
             Some(TrimWhereField::Leading) => "ltrim",
@@ -96,7 +96,12 @@ fn function_name(function: &Function) -> Option<(String, bool)> {
     if let FunctionArguments::Subquery(_) = &function.args {
         return strong("array");
     }
-    function.name.0.last()?.as_ident().map(|ident| (folded(ident), STRONG))
+    called(function).map(|name| (name, STRONG))
+}
+
+/// The name of the function that is called, without its schema.
+pub(super) fn called(function: &Function) -> Option<String> {
+    function.name.0.last()?.as_ident().map(folded)
 }
 
 /// A scalar subquery is named by its only item.

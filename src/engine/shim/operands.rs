@@ -72,7 +72,7 @@ pub(super) fn is_text_literal(expr: &Expr) -> bool {
 }
 
 /// Types that compare with each other; `None` where Arrow's type does not tell.
-fn family(field: &Field) -> Option<u8> {
+pub(super) fn family(field: &Field) -> Option<u8> {
     use PgType as P;
     Some(match PgType::of(field) {
         P::Int2 | P::Int4 | P::Int8 | P::Float4 | P::Float8 | P::Numeric(_) | P::Oid | P::Reg(_) => 0,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{DFSchema, Result as DataFusionResult, ScalarValue};
+use datafusion::common::{DFSchema, Result as DataFusionResult};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Operator, binary_expr, lit};
@@ -58,6 +58,9 @@ impl Operators {
         (left_field, right_field): (&Field, &Field),
     ) -> Result<Option<Expr>> {
         if let Some((left, right)) = self.literals(op, left, right, left_field, right_field) {
+            return self.replanned(op, left, right, schema);
+        }
+        if let Some((left, right)) = self.without_blanks(op, left, right, left_field, right_field) {
             return self.replanned(op, left, right, schema);
         }
         if let Some((left, right)) = floats(op, left, right, left_field.data_type(), right_field.data_type()) {
@@ -120,6 +123,36 @@ impl Operators {
         }
     }
 
+    /// The blanks that fill up a `char(n)` do not count: a literal beside it is filled up too, other text is met without.
+    fn without_blanks(
+        &self,
+        op: &B,
+        left: &Expr,
+        right: &Expr,
+        left_field: &Field,
+        right_field: &Field,
+    ) -> Option<(Expr, Expr)> {
+        let length = |field: &Field| match PgType::of(field) {
+            PgType::Char(length) => usize::try_from(length).ok(),
+            _ => None,
+        };
+        let (one, two) = (length(left_field), length(right_field));
+        if !operands::compares(op) || one == two {
+            return None;
+        }
+        let is_literal = is_text_literal(left) || is_text_literal(right);
+        let met = |expr: &Expr, own: Option<usize>, other: Option<usize>| match (expr, own, other) {
+            (Expr::Literal(value, _), None, Some(length)) => {
+                let text = value.try_as_str()??.trim_end_matches(' ');
+                Some(lit(format!("{text:<length$}")))
+            }
+            (expr, Some(_), _) if !is_literal => self.cast(expr.clone(), &PgType::Text),
+            (expr, ..) => Some(expr.clone()),
+        };
+        let pair = (met(left, one, two)?, met(right, two, one)?);
+        (pair != (left.clone(), right.clone())).then_some(pair)
+    }
+
     fn arithmetic(&self, op: &B, left: &Expr, right: &Expr, left_field: &Field, right_field: &Field) -> Option<Expr> {
         use DataType as D;
         let (one, two) = (left_field.data_type(), right_field.data_type());
@@ -139,12 +172,10 @@ impl Operators {
                 self.call("date_add_days", vec![l, Expr::Negative(Box::new(r))])
             }
             (B::Minus, D::Date32, D::Date32) => self.call("date_difference", vec![l, r]),
-            (B::Plus | B::Minus, D::Date32, D::Interval(_)) if reads_columns(left) => {
+            (B::Plus | B::Minus, D::Date32, D::Interval(_)) => {
                 Some(binary_expr(to_timestamp(l), arithmetic_operator(op)?, r))
             }
-            (B::Plus, D::Interval(_), D::Date32) if reads_columns(right) => {
-                Some(binary_expr(to_timestamp(r), Operator::Plus, l))
-            }
+            (B::Plus, D::Interval(_), D::Date32) => Some(binary_expr(to_timestamp(r), Operator::Plus, l)),
             (B::Minus, D::Timestamp(..) | D::Date32, D::Timestamp(..)) | (B::Minus, D::Timestamp(..), D::Date32) => {
                 self.call("timestamp_difference", vec![l, r])
             }
@@ -168,16 +199,18 @@ impl Operators {
     /// `text || value`: the value as PostgreSQL prints it.
     fn concatenate(&self, left: &Expr, right: &Expr, left_field: &Field, right_field: &Field) -> Option<Expr> {
         let (one, two) = (left_field.data_type(), right_field.data_type());
-        let printed = |data_type: &DataType| {
+        let printed = |field: &Field| {
+            let data_type = field.data_type();
             data_type.is_temporal()
                 || data_type.is_floating()
                 || is_decimal(data_type)
                 || *data_type == DataType::Boolean
+                || matches!(PgType::of(field), PgType::Char(_))
         };
-        if is_text(one) && printed(two) {
+        if is_text(one) && printed(right_field) {
             return Some(binary_expr(left.clone(), Operator::StringConcat, self.cast(right.clone(), &PgType::Text)?));
         }
-        if printed(one) && is_text(two) {
+        if printed(left_field) && is_text(two) {
             return Some(binary_expr(self.cast(left.clone(), &PgType::Text)?, Operator::StringConcat, right.clone()));
         }
         // An array literal: array || '{a,b}'.
@@ -233,11 +266,6 @@ fn arithmetic_operator(op: &B) -> Option<Operator> {
         B::Minus => Some(Operator::Minus),
         _ => None,
     }
-}
-
-/// A constant date moved by an interval stays a date where DataFusion folds it: a filter on a date column is pushed down.
-fn reads_columns(expr: &Expr) -> bool {
-    !expr.column_refs().is_empty() || expr.contains_outer()
 }
 
 fn to_timestamp(date: Expr) -> Expr {

@@ -8,14 +8,16 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
     GroupByExpr, Ident, JoinOperator, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, LimitClause,
-    OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins,
-    UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut,
+    OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableFactor,
+    TableWithJoins, UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut,
 };
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::catalog::name::ObjectName;
 use crate::engine::facts::shapes;
 use crate::engine::functions::SINGLE_VALUE;
-use crate::engine::shim::expressions::call;
+use crate::engine::shim::expressions::{call, take};
 use crate::engine::shim::{ShimContext, relations};
 
 /// Gives an empty array for NULL: `array_agg` of no rows, where `ARRAY(...)` is empty.
@@ -42,7 +44,9 @@ const AGGREGATES: &[&str] = &[
     "first_value",
     "grouping",
     "json_agg",
+    "json_object_agg",
     "jsonb_agg",
+    "jsonb_object_agg",
     "last_value",
     "max",
     "median",
@@ -50,6 +54,7 @@ const AGGREGATES: &[&str] = &[
     "mode",
     "percentile_cont",
     "percentile_disc",
+    "regr_count",
     "stddev",
     "stddev_pop",
     "stddev_samp",
@@ -79,6 +84,13 @@ pub(super) fn rewrite(expr: &mut Expr, context: &ShimContext<'_>) {
             }
             *expr = array_of(std::mem::replace(query, empty_query()));
         }
+        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } if matches!(**right, Expr::Subquery(_)) => {
+            *expr = among(left, right, false);
+        }
+        Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } if matches!(**right, Expr::Subquery(_)) => {
+            *expr = among(left, right, true);
+        }
+        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => array_of_subquery(right),
         _ => {}
     }
 }
@@ -237,17 +249,19 @@ fn array_of(mut query: Box<Query>) -> Expr {
     Expr::Subquery(Box::new(aggregate_over(query)))
 }
 
+/// A query that is written here.
+pub(super) fn parsed(text: &str) -> Option<Query> {
+    let statements = Parser::parse_sql(&PostgreSqlDialect {}, text).ok()?;
+    match statements.into_iter().next()? {
+        Statement::Query(query) => Some(*query),
+        _ => None,
+    }
+}
+
 /// `SELECT array_or_empty(array_agg(item)) FROM (query) AS items(item)`
 fn aggregate_over(query: Box<Query>) -> Query {
     let text = "SELECT \"array_or_empty\"(array_agg(item)) FROM (SELECT 1) AS items(item)";
-    let parsed = datafusion::sql::sqlparser::parser::Parser::parse_sql(
-        &datafusion::sql::sqlparser::dialect::PostgreSqlDialect {},
-        text,
-    );
-    let mut outer = match parsed.ok().and_then(|mut statements| statements.pop()) {
-        Some(datafusion::sql::sqlparser::ast::Statement::Query(outer)) => *outer,
-        _ => return *query,
-    };
+    let Some(mut outer) = parsed(text) else { return *query };
     if let SetExpr::Select(select) = outer.body.as_mut()
         && let Some(TableWithJoins { relation: TableFactor::Derived { subquery, .. }, .. }) = select.from.first_mut()
     {
@@ -358,14 +372,48 @@ fn predicate_as_value(expr: &mut Expr) {
         Expr::InSubquery { expr: left, subquery, negated } => {
             let array = array_of(std::mem::replace(subquery, empty_query()));
             let left = std::mem::replace(left, Box::new(Expr::value(Value::Null)));
-            // `= ANY` forgets the NULLs of the array, `<> ALL` does not.
             let right = Box::new(Expr::Nested(Box::new(array)));
             (Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right }, !*negated)
         }
+        // DataFusion's ANY forgets the NULLs of the array, its ALL does not.
+        Expr::AnyOp { left, compare_op, right, .. } => {
+            let Some(compare_op) = negated_comparison(compare_op) else { return };
+            array_of_subquery(right);
+            (Expr::AllOp { left: Box::new(take(left)), compare_op, right: Box::new(take(right)) }, true)
+        }
+        Expr::AllOp { right, .. } => return array_of_subquery(right),
         _ => return,
     };
     let value = Expr::Nested(Box::new(value));
     *expr = if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(value) } } else { value };
+}
+
+/// `x = ANY (SELECT ...)` as `x IN (SELECT ...)`
+fn among(left: &mut Expr, right: &mut Expr, negated: bool) -> Expr {
+    match take(right) {
+        Expr::Subquery(subquery) => Expr::InSubquery { expr: Box::new(take(left)), subquery, negated },
+        other => other,
+    }
+}
+
+/// `ANY (SELECT ...)` as `ANY (ARRAY(SELECT ...))`.
+fn array_of_subquery(operand: &mut Expr) {
+    if let Expr::Subquery(query) = operand {
+        *operand = Expr::Nested(Box::new(array_of(std::mem::replace(query, empty_query()))));
+    }
+}
+
+fn negated_comparison(op: &BinaryOperator) -> Option<BinaryOperator> {
+    use BinaryOperator as B;
+    Some(match op {
+        B::Eq => B::NotEq,
+        B::NotEq => B::Eq,
+        B::Lt => B::GtEq,
+        B::LtEq => B::Gt,
+        B::Gt => B::LtEq,
+        B::GtEq => B::Lt,
+        _ => return None,
+    })
 }
 
 /// `(SELECT count(*) > 0 FROM ...)`

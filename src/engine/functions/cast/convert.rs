@@ -25,6 +25,10 @@ pub fn convert(
         return Ok(Value::Null);
     }
     match to {
+        // The blanks that fill up a char(n) are not part of the text.
+        PgType::Text if matches!(from, PgType::Char(_)) => {
+            Ok(Value::text(print::print(&value, from, session)?.trim_end_matches(' ')))
+        }
         PgType::Text | PgType::Unknown | PgType::Void | PgType::Record => {
             Ok(Value::text(print::print(&value, from, session)?))
         }

@@ -119,7 +119,8 @@ pub fn bytea(text: &str) -> Result<Vec<u8>> {
     digits.chunks_exact(2).map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }
 
-fn escaped_bytes(text: &str) -> Result<Vec<u8>> {
+/// Text with `\\` and `\ooo` escapes.
+pub fn escaped_bytes(text: &str) -> Result<Vec<u8>> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
