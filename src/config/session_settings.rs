@@ -120,6 +120,11 @@ impl SessionSettings {
         self.get(name).ok_or_else(|| unknown(name))
     }
 
+    /// A setting's name as it is printed: `TimeZone`, whatever the spelling.
+    pub fn shown_name(name: &str) -> &str {
+        session_setting(name).map_or(name, |setting| setting.name)
+    }
+
     /// The value as SHOW prints it; `None` for a name that nobody knows or has set.
     pub fn get(&self, name: &str) -> Option<String> {
         let known = session_setting(name);

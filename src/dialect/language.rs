@@ -119,6 +119,10 @@ impl Dialect for Language {
         if parser.parse_keywords(&[Keyword::BETWEEN, Keyword::SYMMETRIC]) {
             return Some(self.between_symmetric(parser, left));
         }
+        if parser.parse_keywords(&[Keyword::NOT, Keyword::BETWEEN, Keyword::SYMMETRIC]) {
+            let between = self.between_symmetric(parser, left);
+            return Some(between.map(|expr| Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(expr) }));
+        }
         let negated = if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
             false
         } else if parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]) {

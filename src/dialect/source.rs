@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan
 
 use crate::catalog::name::quote_identifier;
 use crate::dialect::language::Language;
+use crate::dialect::reader::is_word;
 use crate::dialect::role::AlterRole;
 use crate::dialect::statement::Statement;
 use crate::error::{Error, ErrorKind, Result};
@@ -78,8 +79,14 @@ impl Parsed {
             Token::Word(word) => word.value == name,
             _ => false,
         };
-        let found = tokens.iter().find(|token| is_name(token))?;
-        offset_in(&line_starts(&self.text), found.span.start).map(|offset| offset + 1)
+        let at = tokens.iter().position(is_name)?;
+        // PostgreSQL gives no place for what USING names.
+        let opened = tokens[..at].iter().rposition(|token| token.token == Token::LParen).unwrap_or(0);
+        let before = tokens[..opened].iter().rfind(|token| !matches!(token.token, Token::Whitespace(_)));
+        if before.is_some_and(|token| is_word(&token.token, "using")) {
+            return None;
+        }
+        offset_in(&line_starts(&self.text), tokens[at].span.start).map(|offset| offset + 1)
     }
 
     /// Where a span of the statement's AST begins: the character of the message, counted from 1.

@@ -48,8 +48,8 @@ pub(crate) mod value;
 pub(crate) mod tests;
 
 pub use aggregates::SINGLE_VALUE;
-pub use names::{reg_name, relation_name};
-pub use series::{table, table_source};
+pub use names::reg_name;
+pub use series::table;
 
 /// Reads a setting by its lower-case name.
 pub type ReadSetting = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;

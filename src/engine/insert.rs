@@ -189,7 +189,7 @@ fn refuse_generated(target: &Target, position: usize) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(
-        ErrorKind::InvalidColumnDefinition,
+        ErrorKind::GeneratedAlways,
         format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name),
     )
     .detail(format!("Column \"{}\" is a generated column.", column.name)))

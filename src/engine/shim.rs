@@ -21,6 +21,7 @@ mod dates;
 mod expressions;
 mod guards;
 mod literals;
+mod merged;
 mod names;
 pub(in crate::engine) mod operands;
 pub mod operators;
@@ -113,6 +114,7 @@ impl VisitorMut for Pass<'_> {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         subqueries::skip_what_never_runs(select, self.context);
+        merged::write_out(select, &self.outputs);
         names::name_items(select);
         subqueries::rewrite_items(select);
         flow(windows::write_out(select))
@@ -133,8 +135,11 @@ impl VisitorMut for Pass<'_> {
     }
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
+        if let Err(error) = spellings::rewrite(expression) {
+            return ControlFlow::Break(error);
+        }
         literals::type_operands(expression);
         aggregates::rewrite(expression);
-        flow(spellings::rewrite(expression).and_then(|()| expressions::rewrite(expression)))
+        flow(expressions::rewrite(expression))
     }
 }

@@ -196,7 +196,7 @@ pub(in crate::engine) fn assignments(
         let is_default = is_default(&value);
         if column.generated.is_some() && !is_default {
             return Err(Error::new(
-                ErrorKind::InvalidColumnDefinition,
+                ErrorKind::GeneratedAlways,
                 format!("column \"{}\" can only be updated to DEFAULT", column.name),
             )
             .detail(format!("Column \"{}\" is a generated column.", column.name)));

@@ -61,6 +61,7 @@ kinds! {
     InvalidName = "42602",
     InvalidColumnDefinition = "42611",
     NameTooLong = "42622",
+    GeneratedAlways = "428C9",
     DuplicateColumn = "42701",
     AmbiguousColumn = "42702",
     UndefinedColumn = "42703",

@@ -262,7 +262,7 @@ fn positions(relation: &RelationDef, named: &[String], inward: bool) -> Result<V
         })?;
         if inward && relation.columns[position].generated.is_some() {
             return Err(Error::new(
-                ErrorKind::InvalidColumnDefinition,
+                ErrorKind::InvalidColumnReference,
                 format!("column \"{name}\" is a generated column"),
             )
             .detail("Generated columns cannot be used in COPY."));

@@ -55,8 +55,9 @@ impl Session {
             };
             columns.push(crate::session::create_table::new_column(position, &new)?);
         }
+        let replaced = scope.version.catalog.relation_in(schema, &create.name.name).filter(|_| create.or_replace);
         let view = RelationDef {
-            oid: Oid::NONE,
+            oid: replaced.as_ref().map_or(Oid::NONE, |replaced| replaced.oid),
             schema,
             name: create.name.name.clone(),
             owner: scope.version.catalog.require_role(&self.login.user)?.oid,
@@ -70,7 +71,7 @@ impl Session {
             }),
         };
         self.server.buffer().define(
-            |draft| if taken && create.or_replace { draft.replace_view(view) } else { draft.create_relation(view) },
+            |draft| if replaced.is_some() { draft.replace_view(view) } else { draft.create_relation(view) },
             |_| TableChanges::default(),
         )?;
         Ok(tag)

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::buffer::DbVersion;
 use crate::catalog::name::Oid;
-use crate::config::join_values;
+use crate::config::{SessionSettings, join_values};
 use crate::dialect::{
     Discard, Execute, Isolation, Prepare, SetScope, SetValue, SetVariable, Setting, Statement, TransactionModes,
 };
@@ -79,7 +79,7 @@ impl Session {
         match setting {
             Setting::Named(name) => {
                 let value = self.settings.lock().show(name)?;
-                TextRows::new(&[name]).row(&[Some(value)]).show()
+                TextRows::new(&[SessionSettings::shown_name(name)]).row(&[Some(value)]).show()
             }
             Setting::All => {
                 let mut rows = TextRows::new(&["name", "setting", "description"]);
@@ -241,7 +241,9 @@ impl Session {
     /// The columns of statements that always give the same ones.
     pub(super) fn fixed_columns(&self, statement: &Statement) -> Option<Arc<[crate::session::reply::Column]>> {
         match statement {
-            Statement::Show(Setting::Named(name)) => Some(TextRows::new(&[name]).columns()),
+            Statement::Show(Setting::Named(name)) => {
+                Some(TextRows::new(&[SessionSettings::shown_name(name)]).columns())
+            }
             Statement::Show(Setting::All) => Some(TextRows::new(&["name", "setting", "description"]).columns()),
             Statement::Describe(_) => Some(TextRows::new(crate::session::maintain::DESCRIBE_COLUMNS).columns()),
             Statement::DescribeHistory(_) => Some(TextRows::new(crate::session::maintain::HISTORY_COLUMNS).columns()),

@@ -70,3 +70,9 @@ SELECT count(*) FROM orders WHERE total > (SELECT avg(total) FROM orders);
 -- differs: [m:23, count:20] 1 | 15 / 2 | 14 / 3 | 15 / 4 | 15 / 5 | 16 / 6 | 15 / 7 | 15 / 8 | 15
 SELECT extract(month FROM placed) AS m, count(*) FROM orders GROUP BY m ORDER BY m;
 SELECT status AS s, count(*) AS n FROM orders GROUP BY s HAVING count(*) > 10 ORDER BY n DESC, s;
+SELECT sum(big) FROM (VALUES (9223372036854775807), (9223372036854775807)) v(big);
+SELECT status, percentile_disc(0.5) WITHIN GROUP (ORDER BY total), mode() WITHIN GROUP (ORDER BY customer_id) FROM orders GROUP BY status ORDER BY status;
+SELECT percentile_disc(0.25) WITHIN GROUP (ORDER BY total DESC) FILTER (WHERE id < 50) FROM orders;
+SELECT jsonb_agg(name ORDER BY id DESC), json_object_agg(name, id) FROM customers WHERE id < 3;
+SELECT count(*), json_agg(id) FROM customers WHERE id < 0;
+SELECT array_agg(DISTINCT status), stddev(total::float8) IS NULL FROM orders WHERE id < 2;

@@ -74,3 +74,6 @@ SELECT unistr('d\0061t\+000061');
 -- differs: error 42883
 SELECT parse_ident('a."B"');
 SELECT string_agg(word, ',' ORDER BY id) FROM words;
+SELECT encode('\xdeadbeef'::bytea, 'hex'), decode('3q2+7w==', 'base64');
+SELECT id FROM words WHERE word LIKE '10!0%' ESCAPE '!' OR word LIKE 'under\_%';
+SELECT U&'\0041\00e9', chr(228), upper('straße'), initcap('élan vital');

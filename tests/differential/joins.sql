@@ -45,3 +45,7 @@ SELECT 1 AS a UNION SELECT 'x';
 -- differs: [?column?:25] 1 / NULL
 SELECT NULL UNION ALL SELECT 1;
 SELECT id, status FROM orders WHERE id < 3 UNION ALL SELECT id, name FROM customers WHERE id < 3 ORDER BY 1, 2;
+SELECT k, l, r FROM (VALUES (1, 'a'), (2, 'b')) a(k, l) RIGHT JOIN (VALUES (2, 'c'), (3, 'd')) b(k, r) USING (k) ORDER BY k;
+SELECT * FROM (VALUES (1, 'a'), (2, 'b')) a(k, l) FULL JOIN (VALUES (2, 'c'), (3, 'd')) b(k, r) USING (k) WHERE k > 1 ORDER BY k;
+SELECT k, count(*) FROM (VALUES (1), (2)) a(k) FULL JOIN (VALUES (2), (3)) b(k) USING (k) GROUP BY k ORDER BY k;
+SELECT 1 AS a UNION ALL SELECT 2.5 ORDER BY a DESC LIMIT 1;

@@ -25,3 +25,9 @@ SELECT CASE WHEN 1 THEN 2 END;
 SELECT NULL::int + 1 IS NULL;
 -- differs: error 42883
 SELECT num_nulls(1, NULL, 2), num_nonnulls(1, NULL);
+SELECT id FROM numbers WHERE (id, small) >= (99, 5) ORDER BY id;
+SELECT (1, 2) <> (1, 2), (2, 1) > (1, 9), (1, 2) <= (1, 2);
+SELECT 5 BETWEEN SYMMETRIC 9 AND 3, 5 NOT BETWEEN SYMMETRIC 7 AND 6;
+SELECT 'abc' SIMILAR TO '%(b|d)%', 'abc' NOT SIMILAR TO 'a_c', 'a.c' SIMILAR TO 'a.c', 'abc' SIMILAR TO 'a.c';
+SELECT 'ab'::char(5) = 'ab', 'ab'::char(5) = 'ab   x', 'ab'::char(5) < 'ac'::text, 'ab'::char(5) = 'ab'::char(3);
+SELECT id FROM orders WHERE id = ANY (SELECT order_id FROM items) AND id < 4 ORDER BY id;

@@ -36,3 +36,7 @@ INSERT INTO et (a, b) SELECT id, $1 FROM numbers WHERE id = $2;
 UPDATE et SET a = $1, c = $2 WHERE h = $3;
 UPDATE et SET a = a + $1 WHERE b = $2;
 DELETE FROM et WHERE e < $1 AND g = $2;
+SELECT id FROM numbers WHERE id = ANY ($1) AND small <> ALL ($2);
+SELECT CASE WHEN id > 1 THEN $1 ELSE price END FROM numbers;
+SELECT round(price, $1), left(word, $2) FROM numbers, words;
+SELECT id FROM words WHERE word IN ($1, $2) AND id IN ($3, 4);

@@ -33,3 +33,7 @@ SELECT id, last_value(id) OVER (ORDER BY id RANGE BETWEEN UNBOUNDED PRECEDING AN
 SELECT id, count(*) FILTER (WHERE status = 'new') OVER (ORDER BY id) FROM orders WHERE id < 9 ORDER BY id;
 SELECT DISTINCT status, count(*) OVER (PARTITION BY status) FROM orders ORDER BY 1;
 SELECT row_number() OVER (ORDER BY id) FROM orders WHERE row_number() OVER () < 3;
+SELECT id, sum(id) OVER (w ORDER BY id) AS r FROM orders WHERE id < 8 WINDOW w AS (PARTITION BY status) ORDER BY id;
+SELECT id, rank() OVER w AS r, max(id) OVER (w ROWS UNBOUNDED PRECEDING) AS m FROM orders WHERE id < 8 WINDOW w AS (PARTITION BY status ORDER BY id DESC) ORDER BY id;
+SELECT id, stddev(id) OVER (ORDER BY id ROWS 2 PRECEDING) IS NULL AS r FROM orders WHERE id < 5 ORDER BY id;
+SELECT id FROM orders WHERE id < 4 ORDER BY row_number() OVER (ORDER BY id DESC);

@@ -133,7 +133,6 @@ fn tables_from_queries_and_folders() {
         ("CREATE TABLE t (a int) PARTITION BY RANGE (a)", "0A000"),
         ("CREATE TABLE t (LIKE u INCLUDING ALL)", "0A000"),
         ("CREATE TABLE t (a int) INHERITS (u)", "0A000"),
-        ("CREATE OR REPLACE TABLE t (a int)", "0A000"),
         ("CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY)", "0A000"),
         ("CREATE TABLE t (a int, UNIQUE (a) DEFERRABLE)", "0A000"),
         ("CREATE TABLE t (a int) WITH (a = 1, a = 2)", "42601"),

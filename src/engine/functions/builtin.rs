@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::functions::string;
-use datafusion::functions_nested::{remove, replace};
+use datafusion::functions_nested::{array_has, remove, replace};
 use datafusion::logical_expr::ScalarUDF;
 
 /// The function that PostgreSQL calls `name` and DataFusion otherwise.
@@ -12,6 +12,7 @@ pub(super) fn scalar(name: &str) -> Option<Arc<ScalarUDF>> {
         // PostgreSQL's remove and replace every occurrence.
         "array_remove" => remove::array_remove_all_udf(),
         "array_replace" => replace::array_replace_all_udf(),
+        "array_has_any" => array_has::array_has_any_udf(),
         "starts_with" => string::starts_with(),
         _ => return None,
     })

@@ -67,6 +67,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             Overload::new(&[K::Timestamptz, K::Timestamptz], K::Interval, difference),
         ],
     ),
+    Function::immutable("interval_length", &[Overload::new(&[K::Interval], K::Whole, interval_length)]),
     Function::immutable("date_add_days", &[Overload::new(&[K::Date, K::Int8], K::Date, add_days)]),
     Function::immutable("date_difference", &[Overload::new(&[K::Date, K::Date], K::Int4, date_difference)]),
     Function::immutable("interval_scale", &[Overload::new(&[K::Interval, K::Float8], K::Interval, scale_interval)]),
@@ -432,6 +433,13 @@ fn to_zone(arguments: &Arguments<'_>) -> Result<Value<'static>> {
 
 fn from_zone(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     Ok(Value::Timestamp(local_to_utc(micros(arguments, 1)?, &zone_of(arguments.text(0)?)?)?))
+}
+
+/// Microseconds of an interval, as its comparisons count them: 30 days a month, 24 hours a day.
+fn interval_length(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let span = span(arguments, 0)?;
+    let days = i128::from(span.months) * 30 + i128::from(span.days);
+    Ok(Value::Decimal(days * i128::from(DAY_MICROS) + i128::from(span.nanoseconds / 1000), 0))
 }
 
 /// `timestamp - timestamp`: whole days and the rest.

@@ -1,5 +1,5 @@
-//! `avg`, `sum` and the deviations with PostgreSQL's types: numeric for integers and numerics, where DataFusion gives
-//! double precision or lets a bigint overflow.
+//! `avg` and the deviations with PostgreSQL's types: numeric for integers and numerics, where DataFusion gives double
+//! precision. Invariant: coercing twice is coercing once, for a window's type is asked before and after.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use arrow::array::ArrayRef;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result as DataFusionResult, ScalarValue};
-use datafusion::functions_aggregate::{average, stddev, sum, variance};
+use datafusion::functions_aggregate::{average, stddev, variance};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, StatisticsArgs, Volatility,
@@ -25,7 +25,6 @@ const DEVIATION: DataType = DataType::Decimal128(38, 16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum What {
     Average,
-    Sum,
     /// Computed in double precision.
     Deviation,
 }
@@ -42,7 +41,6 @@ struct Exact {
 pub(super) fn aggregate(name: &str) -> Option<Arc<AggregateUDF>> {
     let (what, inner) = match name {
         "avg" => (What::Average, average::avg_udaf()),
-        "sum" => (What::Sum, sum::sum_udaf()),
         "stddev" | "stddev_samp" => (What::Deviation, stddev::stddev_udaf()),
         "stddev_pop" => (What::Deviation, stddev::stddev_pop_udaf()),
         "variance" | "var_samp" => (What::Deviation, variance::var_samp_udaf()),
@@ -58,7 +56,6 @@ impl Exact {
     fn operand(&self, given: &DataType) -> Option<DataType> {
         use DataType as D;
         Some(match given {
-            D::Int8 | D::Int16 | D::Int32 | D::UInt8 | D::UInt16 if self.what == What::Sum => D::Int64,
             integer if integer.is_integer() => BIGINT,
             D::Decimal32(precision, scale) | D::Decimal64(precision, scale) => D::Decimal128(*precision, *scale),
             decimal if is_decimal(decimal) => decimal.clone(),

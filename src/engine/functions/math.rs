@@ -14,6 +14,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::immutable("lcm", LCM),
     Function::immutable("factorial", &[Overload::new(&[K::Int8], K::Whole, factorial)]),
     Function::immutable("scale", &[Overload::new(&[K::Numeric], K::Int4, |a| Ok(Value::Int(digits(a)?.1.into())))]),
+    // A column has one scale: what is trimmed from one value would be added to the next.
+    Function::immutable(
+        "trim_scale",
+        &[Overload::new(&[K::Numeric], K::Same(0), |a| Ok(a.values[0].clone().into_owned()))],
+    ),
     Function::immutable("min_scale", &[Overload::new(&[K::Numeric], K::Int4, min_scale)]),
     Function::immutable("num_nulls", &[Overload::variadic(&[K::Any], K::Int4, |a| Ok(Value::Int(nulls(a))))]),
     Function::immutable(

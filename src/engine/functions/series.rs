@@ -8,13 +8,11 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano, Schema, SchemaRef};
-use datafusion::catalog::{Session, TableFunctionArgs, TableProvider};
+use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, Result as DataFusionResult, ScalarValue};
-use datafusion::datasource::provider_as_source;
-use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, ExprSchemable, TableSource, TableType};
+use datafusion::logical_expr::{Expr, ExprSchemable, TableType};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::memory::{LazyBatchGenerator, LazyMemoryExec};
@@ -37,23 +35,6 @@ pub fn table(name: &str, arguments: &[Expr], session: &FunctionContext) -> Optio
         "generate_series" => Some(generate_series(arguments, session)),
         _ => None,
     }
-}
-
-/// The source of a table function of ours or of DataFusion's.
-pub fn table_source(
-    name: &str,
-    arguments: &[Expr],
-    session: &FunctionContext,
-    state: &SessionState,
-) -> DataFusionResult<Arc<dyn TableSource>> {
-    if let Some(provider) = table(name, arguments, session) {
-        return Ok(provider_as_source(provider?));
-    }
-    let function = state
-        .table_functions()
-        .get(name)
-        .ok_or_else(|| Error::new(ErrorKind::UndefinedFunction, format!("table function {name} does not exist")))?;
-    Ok(provider_as_source(function.create_table_provider_with_args(TableFunctionArgs::new(arguments, state))?))
 }
 
 /// The value of an argument that reads no column.
@@ -111,7 +92,7 @@ fn series_type(values: &[ScalarValue], arguments: &[Expr]) -> Result<DataType> {
     if any(&|given| matches!(given, DataType::Timestamp(_, None))) {
         return Ok(PgType::Timestamp.arrow());
     }
-    if any(&DataType::is_temporal) || any(&is_text) {
+    if any(&DataType::is_temporal) || types.iter().all(is_text) {
         return Ok(PgType::Timestamptz.arrow());
     }
     // DataFusion reads every whole number as bigint; PostgreSQL only those that were cast or do not fit in an integer.

@@ -275,7 +275,10 @@ impl ContextProvider for Bench {
         name: &str,
         args: Vec<Expr>,
     ) -> datafusion::common::Result<Arc<dyn TableSource>> {
-        functions::table_source(name, &args, &self.session, &self.state)
+        match functions::table(name, &args, &self.session) {
+            Some(provider) => Ok(provider_as_source(provider?)),
+            None => Err(Error::internal(format!("the tests know no table function {name}")).into()),
+        }
     }
 
     fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> datafusion::common::Result<Arc<dyn TableSource>> {

@@ -27,6 +27,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::immutable("upper", &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(upper(a.text(0)?))))]),
     Function::immutable("chr", &[Overload::new(&[K::Int4], K::Text, chr)]),
     Function::immutable("like_escape", &[Overload::new(&[K::Text, K::Text], K::Text, like_escape)]),
+    Function::immutable("similar_to_escape", &[Overload::new(&[K::Text, K::Text], K::Text, similar_to_escape)]),
     Function::immutable(
         "parse_ident",
         &[Overload::new(&[K::Text], K::Array(&K::Text), |a| {
@@ -181,7 +182,7 @@ fn chr(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     let too_large = |message: String| Err(Error::new(ErrorKind::ProgramLimitExceeded, message));
     match arguments.integer(0)? {
         0 => too_large("null character not permitted".to_owned()),
-        ..0 => too_large("character number must be positive".to_owned()),
+        ..0 => Err(Error::new(ErrorKind::InvalidParameterValue, "character number must be positive")),
         number => match u32::try_from(number).ok().and_then(char::from_u32) {
             Some(letter) => Ok(Value::text(letter)),
             None => too_large(format!("requested character too large for encoding: {number}")),
@@ -207,6 +208,30 @@ fn like_escape(arguments: &Arguments<'_>) -> Result<Value<'static>> {
         pattern.extend(escaped.then_some('\\').into_iter().chain([letter]));
     }
     Ok(Value::text(pattern))
+}
+
+/// A pattern of SIMILAR TO as a regular expression over the whole text.
+fn similar_to_escape(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let escape = arguments.text(1)?.chars().next();
+    let mut regex = "^(?:".to_owned();
+    let mut letters = arguments.text(0)?.chars();
+    let mut in_class = false;
+    while let Some(letter) = letters.next() {
+        match letter {
+            _ if Some(letter) == escape => {
+                regex.extend(['\\'].into_iter().chain(letters.next()));
+            }
+            '%' if !in_class => regex.push_str("(?s:.*)"),
+            '_' if !in_class => regex.push_str("(?s:.)"),
+            '.' | '^' | '$' | '\\' if !in_class => regex.extend(['\\', letter]),
+            _ => {
+                in_class = letter == '[' || (in_class && letter != ']');
+                regex.push(letter);
+            }
+        }
+    }
+    regex.push_str(")$");
+    Ok(Value::text(regex))
 }
 
 /// `\0061`, `\+000061`, `\u0061`, `\U00000061` and `\\`.

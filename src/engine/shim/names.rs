@@ -1,10 +1,12 @@
 //! The names PostgreSQL gives to items without an alias (`FigureColname` of its parser).
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Function, FunctionArguments, Ident, Query, Select, SelectItem, SetExpr, TrimWhereField,
+    AccessExpr, BinaryOperator, Expr, Function, FunctionArguments, Ident, Query, Select, SelectItem, SetExpr,
+    TrimWhereField,
 };
 
 use crate::catalog::pg_type::{PgType, RegKind};
+use crate::engine::shim::outputs::folded;
 use crate::engine::shim::types;
 
 /// The name of an expression that suggests none.
@@ -37,13 +39,6 @@ fn strong(name: &str) -> Option<(String, bool)> {
     Some((name.to_owned(), STRONG))
 }
 
-fn folded(ident: &Ident) -> String {
-    match ident.quote_style {
-        Some(_) => ident.value.clone(),
-        None => ident.value.to_lowercase(),
-    }
-}
-
 /// The suggested name and how strong the suggestion is.
 fn suggest(expr: &Expr) -> Option<(String, bool)> {
     match expr {
@@ -72,6 +67,7 @@ fn suggest(expr: &Expr) -> Option<(String, bool)> {
         Expr::Subquery(query) => of_query(query),
         Expr::Array(_) => strong("array"),
         Expr::Tuple(_) | Expr::Struct { .. } => strong("row"),
+        Expr::BinaryOp { op: BinaryOperator::Overlaps, .. } => strong("overlaps"),
         Expr::AtTimeZone { .. } => strong("timezone"),
         Expr::Extract { .. } => strong("extract"),
         Expr::Ceil { .. } => strong("ceil"),
@@ -84,10 +80,6 @@ fn suggest(expr: &Expr) -> Option<(String, bool)> {
             Some(TrimWhereField::Trailing) => "rtrim",
             _ => "btrim",
         }),
-        Expr::Value(value) => match &value.value {
-            datafusion::sql::sqlparser::ast::Value::Boolean(_) => Some(("bool".to_owned(), WEAK)),
-            _ => None,
-        },
         _ => None,
     }
 }

@@ -63,6 +63,24 @@ impl Operators {
         if let Some((left, right)) = self.without_blanks(op, left, right, left_field, right_field) {
             return self.replanned(op, left, right, schema);
         }
+        if operands::compares(op) && [left_field, right_field].iter().all(|field| PgType::of(field) == PgType::Interval)
+        {
+            // A month is 30 days here, whatever Arrow says.
+            let length = |span: &Expr| self.call("interval_length", vec![span.clone()]);
+            if let (Some(left), Some(right)) = (length(left), length(right)) {
+                return self.replanned(op, left, right, schema);
+            }
+        }
+        // DataFusion would compare in nanoseconds, which hold three centuries.
+        match (operands::compares(op), left_field.data_type(), right_field.data_type()) {
+            (true, DataType::Date32, DataType::Timestamp(_, None)) => {
+                return self.replanned(op, to_timestamp(left.clone()), right.clone(), schema);
+            }
+            (true, DataType::Timestamp(_, None), DataType::Date32) => {
+                return self.replanned(op, left.clone(), to_timestamp(right.clone()), schema);
+            }
+            _ => {}
+        }
         if let Some((left, right)) = floats(op, left, right, left_field.data_type(), right_field.data_type()) {
             return self.replanned(op, left, right, schema);
         }
@@ -76,6 +94,7 @@ impl Operators {
             B::AtArrow if is_json(left_field) => self.call("jsonb_contains", vec![left.clone(), right.clone()]),
             B::ArrowAt if is_json(right_field) => self.call("jsonb_contains", vec![right.clone(), left.clone()]),
             B::Question if is_json(left_field) => self.call("jsonb_exists", vec![left.clone(), right.clone()]),
+            B::PGOverlap => self.call("array_has_any", vec![left.clone(), right.clone()]),
             B::PGStartsWith => self.call("starts_with", vec![left.clone(), right.clone()]),
             _ => None,
         })

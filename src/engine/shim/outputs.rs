@@ -106,7 +106,7 @@ impl<'a> Outputs<'a> {
     }
 
     /// The items with every wildcard replaced by its columns; `None` where those are not known.
-    fn written_out(&self, select: &Select) -> Option<Vec<SelectItem>> {
+    pub(super) fn written_out(&self, select: &Select) -> Option<Vec<SelectItem>> {
         let mut items = Vec::new();
         for item in &select.projection {
             match item {
@@ -265,7 +265,7 @@ fn merged_names(operator: &JoinOperator, left: &[Column], right: &[Column]) -> O
     }
 }
 
-fn folded(ident: &Ident) -> String {
+pub(super) fn folded(ident: &Ident) -> String {
     match ident.quote_style {
         Some(_) => ident.value.clone(),
         None => ident.value.to_lowercase(),
@@ -273,7 +273,7 @@ fn folded(ident: &Ident) -> String {
 }
 
 /// How other parts of the query call a table.
-fn factor_name(factor: &TableFactor) -> Option<Ident> {
+pub(super) fn factor_name(factor: &TableFactor) -> Option<Ident> {
     let alias: &Option<TableAlias> = match factor {
         TableFactor::Table { alias, .. } | TableFactor::Derived { alias, .. } | TableFactor::UNNEST { alias, .. } => {
             alias
@@ -287,7 +287,7 @@ fn factor_name(factor: &TableFactor) -> Option<Ident> {
     }
 }
 
-fn is_wildcard(item: &SelectItem) -> bool {
+pub(super) fn is_wildcard(item: &SelectItem) -> bool {
     matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..))
 }
 

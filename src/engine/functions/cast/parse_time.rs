@@ -158,6 +158,12 @@ fn read_word<'a>(word: &'a str, text: &str, pg_type: &str, parts: &mut Parts, lo
     match word.to_ascii_lowercase().as_str() {
         "pm" | "am" => return half_of_day(word, text, parts),
         "ad" => return Ok(()),
+        // There is no year 0: the year before 1 is 1 BC.
+        "bc" => {
+            let before = parts.date.and_then(|date| date.with_year(1 - date.year()));
+            parts.date = Some(before.ok_or_else(|| invalid_time(pg_type, text))?);
+            return Ok(());
+        }
         _ => {}
     }
     if parts.time_micros.is_some() && loose.is_empty() && parts.date.is_some() {

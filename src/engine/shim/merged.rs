@@ -1,0 +1,97 @@
+//! The columns that USING merges: of a FULL JOIN the side that has a value, of a RIGHT JOIN the right one. DataFusion
+//! takes the left one always.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select, SelectItem, TableWithJoins,
+    VisitMut, VisitorMut,
+};
+
+use crate::engine::shim::expressions::call;
+use crate::engine::shim::outputs::{Outputs, factor_name, folded, is_wildcard};
+
+/// Writes out the merged columns of a SELECT wherever it names them.
+pub(super) fn write_out(select: &mut Select, outputs: &Outputs<'_>) {
+    let mut columns: HashMap<String, Expr> = HashMap::new();
+    select.from.iter().for_each(|table| add_merged(table, &mut columns));
+    if columns.is_empty() {
+        return;
+    }
+    if select.projection.iter().any(is_wildcard)
+        && let Some(items) = outputs.written_out(select)
+    {
+        select.projection = items;
+    }
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr @ Expr::Identifier(_)) = item
+            && let Some((name, value)) = merged(expr, &columns)
+        {
+            *item = SelectItem::ExprWithAlias { expr: value, alias: Ident::with_quote('"', name) };
+        }
+    }
+    let mut names = Names { columns: &columns, depth: 0 };
+    // The visitor never breaks.
+    let _ = select.projection.visit(&mut names);
+    let _ = select.selection.visit(&mut names);
+    let _ = select.having.visit(&mut names);
+    if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+        let _ = keys.visit(&mut names);
+    }
+}
+
+/// What the names that the joins of a table merge stand for, where that is not the left column.
+fn add_merged(table: &TableWithJoins, columns: &mut HashMap<String, Expr>) {
+    let [join] = table.joins.as_slice() else { return };
+    let (constraint, is_full) = match &join.join_operator {
+        JoinOperator::FullOuter(constraint) => (constraint, true),
+        JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => (constraint, false),
+        _ => return,
+    };
+    let (JoinConstraint::Using(names), Some(left), Some(right)) =
+        (constraint, factor_name(&table.relation), factor_name(&join.relation))
+    else {
+        return;
+    };
+    for name in names.iter().filter_map(|name| name.0.last().and_then(ObjectNamePart::as_ident)) {
+        let of = |table: &Ident| Expr::CompoundIdentifier(vec![table.clone(), name.clone()]);
+        let value = if is_full { call("coalesce", vec![of(&left), of(&right)]) } else { of(&right) };
+        columns.insert(folded(name), value);
+    }
+}
+
+fn merged(expr: &Expr, columns: &HashMap<String, Expr>) -> Option<(String, Expr)> {
+    let Expr::Identifier(ident) = expr else { return None };
+    let name = folded(ident);
+    columns.get(&name).cloned().map(|value| (name, value))
+}
+
+struct Names<'a> {
+    columns: &'a HashMap<String, Expr>,
+    /// Subqueries have joins of their own.
+    depth: usize,
+}
+
+impl VisitorMut for Names<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.depth == 0
+            && let Some((_, value)) = merged(expr, self.columns)
+        {
+            *expr = value;
+        }
+        ControlFlow::Continue(())
+    }
+}
