@@ -31,15 +31,12 @@ SELECT id + 2147483647 FROM numbers WHERE id = 5;
 SELECT big * 1000000000000 FROM numbers WHERE id = 5;
 SELECT 2147483647 + 1::bigint;
 SELECT -(-2147483648);
--- differs: error 0A000
 SELECT @ -5;
--- differs: error 0A000
 SELECT |/ 16::float8;
 SELECT 2 ^ 3;
 SELECT 2 ^ 0.5::float8;
 -- differs: error 0A000
 SELECT 5 & 12, 5 | 8, 5 # 1, ~5;
--- differs: [?column?:20, ?column?:20] 32 | 128
 SELECT 1 << 5, 1024 >> 3;
 SELECT 1 + NULL, NULL * 2;
 SELECT - 5 + 3, -(5 + 3), 2 - -2;
@@ -55,5 +52,4 @@ SELECT 'NaN'::float8 = 'NaN'::float8, 'NaN'::float8 > 1;
 -- differs: error 0A000
 SELECT 1e300::float8 * 1e300::float8;
 SELECT 1.5 BETWEEN 1 AND 2, 3 NOT BETWEEN 1 AND 2;
--- differs: error 42601
 SELECT id BETWEEN SYMMETRIC 9 AND 3 FROM numbers WHERE id = 5;

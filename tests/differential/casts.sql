@@ -39,7 +39,6 @@ SELECT 1.5e20::float8::bigint;
 SELECT true::date;
 SELECT DATE '2024-01-01'::int;
 SELECT ROW(1, 2) = ROW(1, 2);
--- differs: [?column?:16, ?column?:16] t | f
 SELECT (1, 2) < (1, 3), (1, NULL) = (1, 2);
 -- differs: error 22007
 SELECT 'infinity'::date > DATE '2024-01-01';
@@ -59,10 +58,8 @@ SELECT doc #>> '{list,1}' FROM documents WHERE id = 1;
 SELECT (doc ->> 'size')::int * 2 FROM documents WHERE id = 1;
 SELECT jsonb_build_object('a', 1, 'b', NULL), jsonb_build_array(1, 'x', true);
 SELECT to_jsonb('x'::text), to_jsonb(1), to_jsonb(ARRAY[1, 2]);
--- differs: [array_position:1700, array_remove:1016, array_cat:1007] 2 | {2} | {1,2}
 SELECT array_position(ARRAY[3, 1, 2], 1), array_remove(ARRAY[1, 2, 1], 1), array_cat(ARRAY[1], ARRAY[2]);
 SELECT ARRAY[ARRAY[1, 2], ARRAY[3, 4]], array_ndims(ARRAY[ARRAY[1], ARRAY[2]]);
 SELECT ARRAY(SELECT id FROM customers WHERE id < 4 ORDER BY id);
--- differs: [array:1007, array:23] {2,3} | NULL
 SELECT (ARRAY[1, 2, 3])[2:3], (ARRAY[1, 2, 3])[5];
 SELECT ARRAY[1, NULL] = ARRAY[1, NULL], ARRAY[1, 2] < ARRAY[1, 3];

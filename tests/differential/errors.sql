@@ -4,7 +4,6 @@ select et.bb from et;
 select x.a from et;
 select nope(1);
 select lower(1, 2);
--- differs: [count:20] 1
 select count(1, 2);
 select sum('x'::text);
 select sum(b) from et;
@@ -37,31 +36,25 @@ select d * 2 from et;
 select e + 1 from et;
 select e + e from et;
 select 1 + true;
--- differs: [case:23] 2
 select case when 1 then 2 end;
--- differs: [case:23] 1
 select case when true then 1 else 'x' end;
 select case when true then 1 else true end;
 select coalesce(1, 'x');
 -- differs: error 42883
 select coalesce(1, true);
 select greatest(1, 'x');
--- differs: [?column?:23] 1 / NULL
 select 1 union select 'x';
 select 1 union select true;
 select 1, 2 union select 1;
 select 1 union all select now();
 select 1 from et limit -1;
 select 1 from et offset -1;
--- differs: error 42601
 select 1 from et limit 'x';
--- differs: error 42703 at 24
 select 1 from et limit a;
 select a from et order by 2;
 select a from et order by 0;
 select a from et group by 3;
 select distinct a from et order by b;
--- differs: error 42703
 select a from et order by zz;
 select 1/0;
 select 1.0/0;
@@ -115,11 +108,9 @@ with w as (select 1), w as (select 2) select * from w;
 with w(a,b) as (select 1) select * from w;
 select * from (select 1) as s(a,b);
 select * from (values (1,2),(3)) v;
--- differs: error 42846
 select * from generate_series(1, 'x');
 select * from nofunc(1);
 select nofunc(*);
--- differs: error XX000
 select a.b.c.d.e from et;
 select 'x'::nope;
 select cast(1 as nope);
@@ -127,14 +118,10 @@ select ln(0);
 select ln(-1);
 select sqrt(-1);
 select power(0, -1);
--- differs: [power:701] NaN
 select power(-1, 0.5);
--- differs: [log:701] -Infinity
 select log(0);
--- differs: [exp:701] Infinity
 select exp(10000);
 select factorial(-1);
--- differs: [chr:25] 
 select chr(0);
 select chr(-1);
 select substring('x', 1, -1);
@@ -155,22 +142,18 @@ select 'a' similar to '(';
 select 'a' like 'a\';
 select array[1, 'x'];
 select array[1, true];
--- differs: [array:1007] {{1,2},{3}}
 select array[[1,2],[3]];
 select j[1] + 'x' from et;
 select a[1] from et;
 -- differs: error 42883
 select array_append(array[1], 'x');
 select unnest(1);
--- differs: error 42883
 select row_number();
 select row_number() over (order by zz) from et;
 select rank() over () filter (where true) from et;
--- differs: [sum:20] 1
 select sum(a) over (w) from et;
 select sum(a) over (rows between 1 following and 1 preceding) from et;
 select a from et where row_number() over () = 1;
--- differs: error 42703
 select a from et group by rollup(zz);
 -- differs: error 42883
 select nextval('s');
@@ -209,7 +192,6 @@ drop schema nope;
 values (1, 2), (3);
 -- differs: error 42601
 select 1 from et fetch first -1 rows only;
--- differs: [array:1007] {1}
 select array[1,2][1:2:3];
 select interval 'x';
 select timestamp 'x';
@@ -231,19 +213,15 @@ select 5 in ('x');
 select 5 in (1, 'x');
 select 5 between 'a' and 'b';
 select a from et where a in ('x', 'y');
--- differs: error 22P02
 select a from et where b in (1, 2);
 select a from et where a like 'x';
 select 1 like 'x';
 select a is true from et;
 select b is true from et;
 select avg(b) from et;
--- differs: [max:16] t
 select max(f) from et;
 select bool_and(a) from et;
--- differs: [string_agg:25] 1
 select string_agg(a, ',') from et;
--- differs: error 0A000
 select count(distinct a, b) from et;
 select percentile_cont(2) within group (order by a) from et;
 select grouping(b) from et group by a;

@@ -13,7 +13,6 @@ SELECT id, trunc(price) AS r FROM numbers WHERE id IN (3, 40, 60, 77);
 SELECT id, trunc(ratio) AS r FROM numbers WHERE id IN (3, 40, 60, 77);
 SELECT id, round(sqrt(price)::numeric(20,10), 6) FROM numbers WHERE id IN (3, 40);
 SELECT id, sqrt(ratio) AS r FROM numbers WHERE id IN (3, 40, 60, 77) AND ratio >= 0;
--- differs: [abs:23, sign:1700] 3 | 1
 SELECT abs(id), sign(id) FROM numbers WHERE id = 3;
 SELECT round(2.5), round(-2.5), round(0.5), round(1.5);
 SELECT round(2.5::float8), round(-2.5::float8), round(0.5::float8), round(1.5::float8);
@@ -21,9 +20,7 @@ SELECT round(123.456, 1), round(123.456, -1), trunc(123.456, 2), trunc(-1.7);
 SELECT mod(17, 5), mod(-17, 5), mod(17.5, 5);
 SELECT power(2, 3), power(2.0::float8, 0.5);
 SELECT exp(1::float8), ln(10::float8), log(100::float8);
--- differs: [gcd:20, lcm:20, factorial:20] 6 | 12 | 720
 SELECT gcd(12, 18), lcm(4, 6), factorial(6);
--- differs: [div:20] 3
 SELECT div(17, 5);
 -- differs: [greatest:1700, least:1700] 2.5 | 1.0
 SELECT greatest(1, 2.5, 2), least(1, 2.5);

@@ -1,9 +1,7 @@
 -- Functions text.
--- differs: [id:23, r:25] 1 | APPLE / 10 | IT'S / 11 | 100% / 12 | UNDER_SCORE / 13 | TWO\nLINES / 14 | ZEBRA / 
 SELECT id, upper(word) AS r FROM words;
 SELECT id, lower(word) AS r FROM words;
 SELECT id, length(word) AS r FROM words;
--- differs: [id:23, r:25] 1 | Apple / 10 | It'S / 11 | 100% / 12 | Under_Score / 13 | Two\nLines / 14 | Zebra / 
 SELECT id, initcap(word) AS r FROM words;
 SELECT id, reverse(word) AS r FROM words;
 SELECT id, md5(word) AS r FROM words;
@@ -15,9 +13,7 @@ SELECT id, trim(word) AS r FROM words;
 SELECT id, quote_literal(word) AS r FROM words;
 SELECT id, left(word, 2), right(word, 2) FROM words;
 SELECT id, left(word, -2), right(word, -2) FROM words;
--- differs: [id:23, substring:25, substring:25, substring:25] 1 | pple | pp | p / 10 | t's | t' | t / 11 | 00% |
 SELECT id, substr(word, 2), substr(word, 2, 2), substring(word FROM 2 FOR 1) FROM words;
--- differs: [substring:25, substring:25] he | hello
 SELECT substr('hello', -1, 4), substr('hello', 0);
 SELECT substr('hello', 2, -1);
 SELECT id, replace(word, 'p', 'PP') FROM words;
@@ -33,12 +29,10 @@ SELECT 'a' || 1, 1 || 'a', 'a' || NULL;
 SELECT translate('12345', '143', 'ax'), chr(8364), ascii('€');
 SELECT btrim('xyxtrimyyx', 'xyz'), ltrim('zzzytest', 'xyz'), rtrim('testxxzx', 'xyz');
 SELECT overlay('Txxxxas' PLACING 'hom' FROM 2 FOR 4);
--- differs: error 0A000
 SELECT starts_with('alphabet', 'alph'), 'alphabet' ^@ 'alph';
 SELECT format('Hello %s, %2$s', 'a', 'b');
 SELECT format('%I %L', 'Odd name', 'it''s');
 SELECT to_hex(2147483647), to_hex(-1);
--- differs: error 42601
 SELECT encode('abc'::bytea, 'base64'), decode('YWJj', 'base64'), encode('\x00ff'::bytea, 'escape');
 SELECT regexp_replace('foobarbaz', 'b..', 'X'), regexp_replace('foobarbaz', 'b..', 'X', 'g'), regexp_replace('foobarbaz', 'b(..)', 'X\1Y', 'g');
 SELECT regexp_match('foobarbequebaz', '(bar)(beque)'), regexp_match('abc', 'x');
@@ -47,7 +41,6 @@ SELECT id FROM words WHERE word LIKE '%p%';
 SELECT id FROM words WHERE word ILIKE '%A%';
 SELECT id FROM words WHERE word LIKE '_pple';
 SELECT id FROM words WHERE word LIKE '100\%';
--- differs: error XX000
 SELECT id FROM words WHERE word LIKE 'under!_%' ESCAPE '!';
 SELECT id FROM words WHERE word NOT LIKE '%a%';
 SELECT id FROM words WHERE word ~ '^[A-Z]';
@@ -62,16 +55,13 @@ SELECT string_to_array('a,b,,c', ','), string_to_array('a,b', NULL), string_to_a
 SELECT array_to_string(ARRAY[1, NULL, 3], ',', '*'), array_to_string(ARRAY[1, NULL, 3], ',');
 SELECT quote_ident('plain'), quote_ident('Mixed'), quote_nullable(NULL);
 SELECT length(short), short || '|' FROM words WHERE id < 5;
--- differs: [varchar:1043, ?column?:25] abc | abc  |
 SELECT cast('abcdefgh' AS varchar(3)), 'abc'::char(5) || '|';
 SELECT to_char(1234.567, '9999.99'), to_char(-5, '999'), to_char(0.5, '0.00'), to_char(1234567, 'FM9,999,999');
 SELECT coalesce(word, 'none'), nullif(word, 'apple') FROM words WHERE id IN (1, 5);
 SELECT upper(5);
 SELECT length(NULL);
 SELECT lower(NULL::text);
--- differs: [unistr:25] d\0061t\+000061
 SELECT unistr('d\0061t\+000061');
--- differs: error 42883
 SELECT parse_ident('a."B"');
 SELECT string_agg(word, ',' ORDER BY id) FROM words;
 SELECT encode('\xdeadbeef'::bytea, 'hex'), decode('3q2+7w==', 'base64');

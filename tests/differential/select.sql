@@ -30,17 +30,14 @@ SELECT count(*), sum(id) FROM numbers WHERE false;
 SELECT id AS x FROM numbers WHERE id < 3 ORDER BY x DESC;
 SELECT 1 FROM numbers WHERE id < 3;
 SELECT ALL id FROM numbers WHERE id = 1;
--- differs: error 0A000
 TABLE customers;
 VALUES (1, 'a'), (2, NULL);
 SELECT * FROM (VALUES (1, 'x'), (2, 'y')) AS t(a, b);
--- differs: error 0A000
 SELECT id FROM orders FETCH FIRST 0 ROWS ONLY;
 SELECT missing FROM numbers;
 SELECT * FROM missing;
 SELECT id FROM numbers WHERE word = 1;
 SELECT FROM;
--- differs: error 42703
 SELECT count(*) FROM numbers GROUP BY missing;
 SELECT id FROM numbers WHERE;
 SELECT id FROM numbers ORDER BY 9;

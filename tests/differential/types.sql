@@ -24,7 +24,6 @@ SELECT pg_typeof(1 = 1) AS t;
 SELECT pg_typeof(coalesce(1, 2.5)) AS t;
 SELECT pg_typeof(CASE WHEN true THEN 1 ELSE 2.5 END) AS t;
 SELECT pg_typeof(length('x')) AS t;
--- differs: [t:2206] 23
 SELECT pg_typeof(extract(year FROM now())) AS t;
 SELECT pg_typeof(round(1.5)) AS t;
 SELECT pg_typeof(round(1.5::float8)) AS t;
