@@ -44,7 +44,7 @@ pub fn relation_names(statement: &Statement) -> Vec<ObjectName> {
         Statement::Update(update) => names_in(update),
         Statement::Delete(delete) => names_in(delete),
         Statement::Merge(merge) => names_in(merge),
-        Statement::CreateTable(create) => create.query.as_ref().map(|query| names_in(query)).unwrap_or_default(),
+        Statement::CreateTable(create) => create.query.as_ref().map(names_in).unwrap_or_default(),
         Statement::CreateView(create) => names_in(&create.query),
         Statement::Explain(explain) => relation_names(&explain.statement),
         Statement::Copy(copy) => match &copy.source {

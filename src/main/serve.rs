@@ -63,8 +63,9 @@ fn warnings(config: &Config, server: &Server) -> Vec<&'static str> {
 
 /// Waits for the signal, then stops accepting, lets statements finish, and closes the database.
 pub async fn finish(server: Server) -> Result<ExitCode> {
-    println!("ready");
     let mut terminate = signal(SignalKind::terminate())?;
+    // Not before a signal is waited for: who reads it may end the server at once.
+    println!("ready");
     tokio::select! {
         _ = terminate.recv() => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,

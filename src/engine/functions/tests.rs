@@ -39,6 +39,9 @@ pub(crate) struct Bench {
     tables: HashMap<Oid, Arc<dyn TableProvider>>,
 }
 
+/// The names and types of a query's columns, and its rows as text.
+type Answer = (Vec<(String, PgType)>, Vec<Vec<String>>);
+
 /// Columns of a table, as `name type` pairs; `!` after the type for NOT NULL.
 fn columns(text: &str) -> Vec<ColumnDef> {
     let column = |(at, text): (usize, &str)| {
@@ -159,7 +162,7 @@ impl Bench {
     }
 
     /// The rows of a query, printed as psql does; its columns' names and types come first.
-    pub(crate) fn run(&self, sql: &str) -> Result<(Vec<(String, PgType)>, Vec<Vec<String>>)> {
+    pub(crate) fn run(&self, sql: &str) -> Result<Answer> {
         let plan = self.plan(sql)?;
         let shown: Vec<(String, PgType)> = plan
             .schema()
