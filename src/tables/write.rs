@@ -77,11 +77,12 @@ pub(in crate::tables) async fn write(
     let target = Arc::new(Target::new(snapshot, clock, options)?);
     // Rows of one partition stay in one lane; else every lane would open every partition.
     let lanes_max = if snapshot.partition_columns().is_empty() { options.lanes.max(1) } else { 1 };
-    let mut lanes = JoinSet::new();
-    let mut failed = feed(stream, &conform, &target, lanes_max, &mut lanes).await.err();
+    let (mut lanes, mut senders) = (JoinSet::new(), Vec::new());
+    let mut failed = feed(stream, &conform, &target, lanes_max, &mut lanes, &mut senders).await.err();
     if failed.is_some() {
-        lanes.abort_all();
+        target.give_up();
     }
+    drop(senders);
     let mut files = Vec::new();
     while let Some(lane) = lanes.join_next().await {
         match lane.map_err(|error| Error::internal(format!("a writer ended early: {error}"))).flatten() {
@@ -106,8 +107,8 @@ async fn feed(
     target: &Arc<Target>,
     lanes_max: usize,
     lanes: &mut JoinSet<Written>,
+    senders: &mut Vec<mpsc::Sender<RecordBatch>>,
 ) -> Result<()> {
-    let mut senders: Vec<mpsc::Sender<RecordBatch>> = Vec::new();
     let mut rows = 0;
     while let Some(batch) = stream.next().await {
         let batch = conform.apply(&batch?)?;
@@ -150,8 +151,11 @@ async fn run_lane(lane: usize, target: Arc<Target>, mut batches: mpsc::Receiver<
             }
         }
     }
-    for file in open.into_values() {
-        closed.push(file.close().await?);
+    // Nobody aborts a lane: a file that is being closed would appear behind the back of who deletes it.
+    if !target.is_given_up() {
+        for file in open.into_values() {
+            closed.push(file.close().await?);
+        }
     }
     Ok((lane, closed))
 }

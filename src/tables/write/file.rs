@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -62,6 +63,7 @@ pub(super) struct Target {
     clock: Clock,
     /// Files that were begun.
     begun: Mutex<Vec<Path>>,
+    given_up: AtomicBool,
 }
 
 impl Target {
@@ -83,7 +85,17 @@ impl Target {
             place: Arc::clone(&snapshot.place),
             clock: clock.clone(),
             begun: Mutex::default(),
+            given_up: AtomicBool::new(false),
         })
+    }
+
+    /// Files that are open need not be closed: all will be deleted.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+    }
+
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
     }
 
     /// Deletes what was written. What cannot be deleted stays until VACUUM.
