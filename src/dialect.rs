@@ -47,7 +47,7 @@ pub use drop::{Drop, DropKind, Truncate};
 pub use explain::Explain;
 pub use maintenance::{Flush, Optimize, Vacuum};
 pub use names::{column_names, identifier, object_name, relation_names};
-pub use options::Options;
+pub use options::{Choice, Options};
 pub use prepared::{Execute, Prepare};
 pub use role::{AlterRole, CreateRole, RoleOptions, RoleSetting};
 pub use schema::{AlterSchema, CreateSchema, SchemaChange};

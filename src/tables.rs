@@ -22,6 +22,7 @@ pub mod file_stats;
 mod fixture;
 mod history;
 mod listing;
+mod properties;
 mod protocol;
 mod removal;
 mod replay;
@@ -41,6 +42,7 @@ pub use compaction::{CompactionGroup, CompactionOptions, compaction_groups, grou
 pub use definition::{MetadataChange, TableSpec};
 pub use file_set::{DeletionVector, FileEntry};
 pub use history::CommitRecord;
+pub use properties::{is_property, property_names, property_value};
 pub use scan::{LakeScan, SORTED_TAG, ScanMeter, ScanSummary, files_of_plan};
 pub use snapshot::Snapshot;
 pub use stores::Stores;

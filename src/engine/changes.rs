@@ -7,16 +7,15 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema, SchemaRef, TimeUnit};
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::datasource::{TableProvider, ViewTable, provider_as_source};
 use datafusion::functions_aggregate::expr_fn::sum;
 use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
 use datafusion::functions_nested::expr_fn::array_repeat;
 use datafusion::logical_expr::expr::{FieldMetadata, WindowFunction};
-use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, cast, col, lit, when};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, cast, ident, lit, when};
 use datafusion::sql::sqlparser::ast::{self, FunctionArg, FunctionArgExpr};
 
-use crate::catalog::Found;
 use crate::catalog::definition::{RelationDef, TableDef};
 use crate::catalog::name::ObjectName;
 use crate::dialect;
@@ -63,12 +62,7 @@ fn table_named(scope: &Scope, name: ast::Expr) -> Result<Arc<RelationDef>> {
         ScalarValue::Utf8(Some(name)) => name_of(&name)?,
         _ => return Err(Error::new(ErrorKind::InvalidParameterValue, "the name of a table must not be null")),
     };
-    match scope.version.catalog.find(&name, scope.search_path()) {
-        Some(Found::Relation(relation)) if relation.table().is_some() => Ok(relation),
-        Some(_) => Err(Error::new(ErrorKind::WrongObjectType, format!("\"{name}\" is not a table"))
-            .detail("Only tables have versions.")),
-        None => Err(scope.version.catalog.undefined(&name, scope.search_path())),
-    }
+    scope.versioned_table(&name)
 }
 
 /// `schema.t` as SQL would read it.
@@ -98,7 +92,7 @@ fn plan(relation: &RelationDef, changes: Vec<VersionChanges>) -> Result<LogicalP
     }
     let keys = relation.table().map(TableDef::primary_key).unwrap_or_default();
     let known = keys.iter().all(|key| schema.column_with_name(key).is_some());
-    let keys: Vec<Expr> = keys.iter().filter(|_| known).map(|key| named(key)).collect();
+    let keys: Vec<Expr> = keys.iter().filter(|_| known).map(ident).collect();
     let mut all: Option<LogicalPlanBuilder> = None;
     for version in &changes {
         let Some(rows) = changed_rows(version, &schema, &keys)? else { continue };
@@ -146,14 +140,14 @@ fn changed_rows(version: &VersionChanges, schema: &SchemaRef, keys: &[Expr]) -> 
             }
         }
     };
-    let kind = when(named(WEIGHT).gt(lit(0_i64)), lit(inserted)).otherwise(lit(deleted))?;
+    let kind = when(ident(WEIGHT).gt(lit(0_i64)), lit(inserted)).otherwise(lit(deleted))?;
     with_kind(rows, kind).map(Some)
 }
 
 /// What is left of the rows where removed and added ones cancel each other out.
 fn netted(removed: LogicalPlan, added: LogicalPlan, schema: &SchemaRef) -> Result<LogicalPlan> {
-    let columns: Vec<Expr> = schema.fields().iter().map(|field| named(field.name())).collect();
-    let weight = named(WEIGHT);
+    let columns: Vec<Expr> = schema.fields().iter().map(|field| ident(field.name())).collect();
+    let weight = ident(WEIGHT);
     let copies = when(weight.clone().gt(lit(0_i64)), weight.clone()).otherwise(-weight.clone())?;
     let mut shown = columns.clone();
     shown.push(weight.clone());
@@ -172,13 +166,13 @@ fn netted(removed: LogicalPlan, added: LogicalPlan, schema: &SchemaRef) -> Resul
 /// Rows with one key that were both removed and added have been updated.
 fn paired(rows: LogicalPlan, keys: &[Expr]) -> Result<LogicalPlan> {
     let over_key = |function, name: &str| -> Result<Expr> {
-        let window = Expr::from(WindowFunction::new(function, vec![named(WEIGHT)]));
+        let window = Expr::from(WindowFunction::new(function, vec![ident(WEIGHT)]));
         Ok(window.partition_by(keys.to_vec()).build()?.alias(name))
     };
     let windows = vec![over_key(min_udaf(), LOWEST)?, over_key(max_udaf(), HIGHEST)?];
     let rows = LogicalPlanBuilder::from(rows).window(windows)?.build()?;
-    let (lowest, highest) = (named(LOWEST), named(HIGHEST));
-    let is_new = named(WEIGHT).gt(lit(0_i64));
+    let (lowest, highest) = (ident(LOWEST), ident(HIGHEST));
+    let is_new = ident(WEIGHT).gt(lit(0_i64));
     let kind = when(is_new.clone().and(lowest.clone().lt(lit(0_i64))), lit("update_postimage"))
         .when(is_new, lit("insert"))
         .when(highest.gt(lit(0_i64)), lit("update_preimage"))
@@ -194,8 +188,8 @@ fn with_kind(rows: LogicalPlan, kind: Expr) -> Result<LogicalPlan> {
 
 /// The table's columns, then what says how and when they were changed.
 fn finished(rows: LogicalPlan, schema: &Schema, version: &VersionChanges) -> Result<LogicalPlan> {
-    let mut columns: Vec<Expr> = schema.fields().iter().map(|field| named(field.name())).collect();
-    columns.push(cast(named(CHANGE_TYPE), DataType::Utf8View).alias(CHANGE_TYPE));
+    let mut columns: Vec<Expr> = schema.fields().iter().map(|field| ident(field.name())).collect();
+    columns.push(cast(ident(CHANGE_TYPE), DataType::Utf8View).alias(CHANGE_TYPE));
     columns.push(lit(version.version).alias(VERSION));
     let at_micros = version.committed_at_ms.saturating_mul(1000);
     let at = ScalarValue::TimestampMicrosecond(Some(at_micros), Some("UTC".into()));
@@ -213,16 +207,12 @@ fn shaped(rows: LogicalPlan, schema: &SchemaRef, extra: &[&str]) -> Result<Logic
     let mut columns = Vec::with_capacity(schema.fields().len() + extra.len());
     for field in schema.fields() {
         let value = match rows.schema().field_with_unqualified_name(field.name()) {
-            Ok(_) => cast(named(field.name()), field.data_type().clone()),
+            Ok(_) => cast(ident(field.name()), field.data_type().clone()),
             Err(_) => lit(ScalarValue::try_from(field.data_type())?),
         };
         let metadata = FieldMetadata::from(field.metadata());
         columns.push(value.alias_with_metadata(field.name(), Some(metadata)));
     }
-    columns.extend(extra.iter().map(|name| named(name)));
+    columns.extend(extra.iter().map(|name| ident(*name)));
     Ok(LogicalPlanBuilder::from(rows).project(columns)?.build()?)
-}
-
-fn named(name: &str) -> Expr {
-    col(Column::from_name(name))
 }

@@ -18,7 +18,9 @@ use datafusion::physical_plan::proto::ExecutionPlanEncodeCtx;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+};
 use futures::StreamExt;
 
 /// Puts the copying below every merge of partitions, and below the sorts that keep all their rows.
@@ -31,7 +33,11 @@ impl PhysicalOptimizerRule for CompactSorted {
             let holds = node.is::<SortPreservingMergeExec>() || node.is::<SortExec>() && node.fetch().is_none();
             let input = node.children().first().copied().filter(|input| holds && has_views(input)).cloned();
             match input {
-                Some(input) => Ok(Transformed::yes(node.with_new_children(vec![Arc::new(CompactExec { input })])?)),
+                Some(input) => {
+                    let recompute = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+                    let compacting: Arc<dyn ExecutionPlan> = Arc::new(CompactExec { input });
+                    Ok(Transformed::yes(node.replace_children(vec![compacting], recompute)?))
+                }
                 None => Ok(Transformed::no(node)),
             }
         })?;
@@ -88,8 +94,16 @@ impl ExecutionPlan for CompactExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn with_new_children(self: Arc<Self>, mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(Arc::new(Self { input: children.swap_remove(0) }))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

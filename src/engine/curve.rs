@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, UInt64Array};
 use arrow::datatypes::DataType;
-use arrow::row::{OwnedRow, RowConverter, SortField};
-use datafusion::common::{Column, DataFusionError};
+use arrow::row::{OwnedRow, RowConverter, Rows, SortField};
+use datafusion::common::DataFusionError;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Volatility, create_udf,
+    ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, SortExpr, Volatility, create_udf, ident,
 };
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
@@ -92,7 +92,7 @@ impl Engine {
         rows: u64,
         cancel: &CancellationToken,
     ) -> Result<SortExpr> {
-        let named: Vec<Expr> = curve.columns.iter().map(|name| Expr::Column(Column::from_name(name))).collect();
+        let named: Vec<Expr> = curve.columns.iter().map(|name| ident(name)).collect();
         let plan = LogicalPlanBuilder::from(scan.clone()).project(named.clone())?.build()?;
         let types: Vec<DataType> = plan.schema().fields().iter().map(|field| field.data_type().clone()).collect();
         let mut ranks: Vec<Ranks> =
@@ -122,18 +122,22 @@ struct Ranks {
 }
 
 impl Ranks {
+    /// The values in a form that compares as they are sorted.
+    fn rows(&self, column: &ArrayRef) -> Result<Rows> {
+        let converter = RowConverter::new(vec![SortField::new(self.data_type.clone())])?;
+        Ok(converter.convert_columns(&[Arc::clone(column)])?)
+    }
+
     /// Takes every `step`th value, from `first` on.
     fn sample(&mut self, column: &ArrayRef, first: usize, step: usize) -> Result<()> {
-        let rows =
-            RowConverter::new(vec![SortField::new(self.data_type.clone())])?.convert_columns(&[Arc::clone(column)])?;
+        let rows = self.rows(column)?;
         self.sampled.extend((first..column.len()).step_by(step).map(|at| rows.row(at).owned()));
         Ok(())
     }
 
     /// The rank of each value, in `bits` bits.
     fn of(&self, column: &ArrayRef, bits: usize) -> Result<Vec<u64>> {
-        let rows =
-            RowConverter::new(vec![SortField::new(self.data_type.clone())])?.convert_columns(&[Arc::clone(column)])?;
+        let rows = self.rows(column)?;
         let count = self.sampled.len().max(1) as u64;
         let rank = |row: arrow::row::Row<'_>| self.sampled.partition_point(|sampled| sampled.row() < row) as u64;
         Ok(rows.iter().map(|row| (rank(row) << bits) / (count + 1)).collect())

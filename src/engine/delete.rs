@@ -87,7 +87,9 @@ impl Engine {
                 self.store(&scope, &target.relation, kept, &writer, cancel).await?
             }
         };
-        let operation = Operation::new("DELETE").with("predicate", delete.selection.as_ref().map(ToString::to_string));
+        let operation = Operation::new("DELETE")
+            .with("predicate", delete.selection.as_ref().map(ToString::to_string))
+            .measured("numDeletedRows", rows);
         let change = Change::replace(operation, added, touched.into_keys().collect());
         self.commit(target.relation.oid, writer, change, cancel).await?;
         Ok(Affected { rows, returned })

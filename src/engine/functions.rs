@@ -41,6 +41,7 @@ mod regexp;
 pub(crate) mod scalar;
 mod series;
 mod session;
+mod sums;
 mod text;
 pub(crate) mod value;
 

@@ -18,7 +18,7 @@ const MERGE_NAME: &str = "ExternalSorterMerge";
 /// How DataFusion names exchanges, which write to disk whatever they are refused.
 const EXCHANGE_NAME: &str = "RepartitionExec";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Kind {
     Spills,
     Merges,
@@ -36,13 +36,13 @@ impl Kind {
         }
     }
 
-    /// What all of a kind together may hold.
-    fn tenths(self) -> usize {
+    /// The tenths of the limit that all of a kind share; `None` for what takes whatever is free.
+    fn tenths(self) -> Option<usize> {
         match self {
-            Self::Spills => 3,
-            Self::Merges => 6,
-            Self::Exchanges => 1,
-            Self::Other => 10,
+            Self::Spills => Some(3),
+            Self::Merges => Some(6),
+            Self::Exchanges => Some(1),
+            Self::Other => None,
         }
     }
 }
@@ -59,22 +59,11 @@ struct Held {
     /// Bytes by the consumer's number: a consumer may have several reservations.
     bytes: HashMap<usize, usize>,
     sum: usize,
-    spilling: usize,
-    merging: usize,
-    exchanging: usize,
+    /// The number of consumers.
+    peers: HashMap<Kind, usize>,
 }
 
 impl Held {
-    /// The number of consumers of a kind that has shares.
-    fn peers(&mut self, kind: Kind) -> Option<&mut usize> {
-        match kind {
-            Kind::Spills => Some(&mut self.spilling),
-            Kind::Merges => Some(&mut self.merging),
-            Kind::Exchanges => Some(&mut self.exchanging),
-            Kind::Other => None,
-        }
-    }
-
     fn change(&mut self, consumer: &MemoryConsumer, change: impl Fn(usize) -> usize) {
         let bytes = self.bytes.entry(consumer.id()).or_default();
         let before = *bytes;
@@ -96,18 +85,15 @@ impl MemoryPool for SharedMemory {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        if let Some(peers) = self.held.lock().peers(Kind::of(consumer)) {
-            *peers += 1;
-        }
+        *self.held.lock().peers.entry(Kind::of(consumer)).or_default() += 1;
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
         let mut held = self.held.lock();
         held.change(consumer, |_| 0);
         held.bytes.remove(&consumer.id());
-        if let Some(peers) = held.peers(Kind::of(consumer)) {
-            *peers = peers.saturating_sub(1);
-        }
+        let peers = held.peers.entry(Kind::of(consumer)).or_default();
+        *peers = peers.saturating_sub(1);
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
@@ -124,8 +110,9 @@ impl MemoryPool for SharedMemory {
         let own = held.bytes.get(&consumer.id()).copied().unwrap_or(0);
         let free = self.limit_bytes.saturating_sub(held.sum - own);
         let kind = Kind::of(consumer);
-        let share = match held.peers(kind) {
-            Some(peers) => free.min(self.limit_bytes / 10 * kind.tenths() / (*peers).max(1)),
+        let peers = held.peers.get(&kind).copied().unwrap_or(0).max(1);
+        let share = match kind.tenths() {
+            Some(tenths) => free.min(self.limit_bytes / 10 * tenths / peers),
             None => free,
         };
         if own + additional > share {

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use datafusion::common::{JoinType, ScalarValue};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
 use datafusion::sql::sqlparser::ast::{self, SelectItem};
 use tokio_util::sync::CancellationToken;
 
@@ -91,11 +91,18 @@ impl Engine {
         let (mut added, written) =
             self.merge_rewrite(&scope, &plan, &touched, &writer, returning.is_some(), cancel).await?;
         let inserted = self.merge_insert(&scope, &plan, &writer, cancel).await?;
-        let rows = touched.values().sum::<u64>() + inserted.iter().filter_map(|file| file.rows).sum::<u64>();
+        let stored = |files: &[FileEntry]| files.iter().filter_map(FileEntry::live_rows).sum::<u64>();
+        let (changed, new) = (touched.values().sum::<u64>(), stored(&inserted));
+        let before = entries(&writer, touched.keys())?.iter().filter_map(|file| file.live_rows()).sum::<u64>();
+        let deleted = before.saturating_sub(stored(&added));
         added.extend(inserted);
         let removed: Vec<String> = touched.into_keys().collect();
         if !removed.is_empty() || !added.is_empty() {
-            let operation = Operation::new("MERGE").with("mergePredicate", Some(merge.on.to_string()));
+            let operation = Operation::new("MERGE")
+                .with("mergePredicate", Some(merge.on.to_string()))
+                .measured("numTargetRowsInserted", new)
+                .measured("numTargetRowsUpdated", changed.saturating_sub(deleted))
+                .measured("numTargetRowsDeleted", deleted);
             let mut change = Change::replace(operation, added, removed);
             if plan.clauses.insert_condition().is_some() {
                 // A row that somebody else adds may match what is inserted here.
@@ -107,7 +114,7 @@ impl Engine {
             Some(items) => Some(self.returning(&scope, &plan.target, items, written, parameters, cancel).await?),
             None => None,
         };
-        Ok(Affected { rows, returned })
+        Ok(Affected { rows: changed + new, returned })
     }
 
     /// Which files hold rows with an action, and how many.
@@ -211,5 +218,5 @@ fn source_mark() -> Expr {
 
 /// The mark, as it is read behind a join: NULL where there was no match.
 fn is_matched() -> Expr {
-    col(datafusion::common::Column::from_name(SOURCE_COLUMN)).is_true()
+    ident(SOURCE_COLUMN).is_true()
 }

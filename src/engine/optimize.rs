@@ -91,11 +91,8 @@ impl Engine {
             }
             return Ok(groups);
         }
-        let mut options = CompactionOptions { target_file_bytes, ..CompactionOptions::default() };
-        if optimize.full {
-            options.files_min = 2;
-        }
-        Ok(compaction_groups(files, &options))
+        // Who asks for it does not wait for a class to fill up.
+        Ok(compaction_groups(files, &CompactionOptions { target_file_bytes, files_min: 2 }))
     }
 
     /// With WHERE the files that may hold such rows, as a scan would choose them; none means all.

@@ -12,7 +12,6 @@ use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::logical_expr::TableSource;
 use datafusion::sql::sqlparser::ast::{self, TableFactor, TableVersion, VisitMut, VisitorMut};
 
-use crate::catalog::Found;
 use crate::catalog::name::ObjectName;
 use crate::dialect;
 use crate::engine::values::constant;
@@ -65,14 +64,7 @@ impl Engine {
     async fn open_wanted(&self, scope: &Scope, wanted: Wanted) -> Result<Arc<dyn TableProvider>> {
         match wanted {
             Wanted::Version { name, version } => {
-                let relation = match scope.version.catalog.find(&name, scope.search_path()) {
-                    Some(Found::Relation(relation)) if relation.table().is_some() => relation,
-                    Some(_) => {
-                        return Err(Error::new(ErrorKind::WrongObjectType, format!("\"{name}\" is not a table"))
-                            .detail("Only tables have versions."));
-                    }
-                    None => return Err(scope.version.catalog.undefined(&name, scope.search_path())),
-                };
+                let relation = scope.versioned_table(&name)?;
                 let at = at(scope, *version)?;
                 let snapshot = scope.version.table(relation.oid)?.snapshot_at(&at).await?;
                 Ok(Arc::new(LakeScan::new(snapshot)))

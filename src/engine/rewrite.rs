@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use datafusion::functions_aggregate::expr_fn::count;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast, col, lit};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, cast, col, ident, lit};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::target::FILE_COLUMN;
@@ -25,7 +25,7 @@ impl Engine {
         matching: LogicalPlan,
         cancel: &CancellationToken,
     ) -> Result<Touched> {
-        let file = cast(col(datafusion::common::Column::from_name(FILE_COLUMN)), arrow::datatypes::DataType::Utf8);
+        let file = cast(ident(FILE_COLUMN), arrow::datatypes::DataType::Utf8);
         let counted = LogicalPlanBuilder::from(matching)
             .project(vec![file.alias(FILE_COLUMN)])?
             .aggregate(vec![col(FILE_COLUMN)], vec![count(lit(1_i64)).alias("rows")])?

@@ -6,10 +6,14 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::ExprPlanner;
 
 use crate::buffer::DbVersion;
+use crate::catalog::Found;
+use crate::catalog::definition::RelationDef;
+use crate::catalog::name::ObjectName;
 use crate::engine::Engine;
 use crate::engine::functions::FunctionContext;
 use crate::engine::progress::Progress;
 use crate::engine::shim::operators::Operators;
+use crate::error::{Error, ErrorKind, Result};
 
 /// What one statement sees, and as whom: a pinned version of the database and what functions know of the session.
 #[derive(Clone)]
@@ -42,6 +46,16 @@ impl Scope {
     /// The schemas in which names without one are looked up.
     pub fn search_path(&self) -> &[String] {
         &self.functions.search_path
+    }
+
+    /// The table of that name, one that has versions.
+    pub(in crate::engine) fn versioned_table(&self, name: &ObjectName) -> Result<Arc<RelationDef>> {
+        match self.version.catalog.find(name, self.search_path()) {
+            Some(Found::Relation(relation)) if relation.table().is_some() => Ok(relation),
+            Some(_) => Err(Error::new(ErrorKind::WrongObjectType, format!("\"{name}\" is not a table"))
+                .detail("Only tables have versions.")),
+            None => Err(self.version.catalog.undefined(name, self.search_path())),
+        }
     }
 
     /// The same scope with another search path: a view's names mean what they meant where it was written.

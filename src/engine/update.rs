@@ -2,7 +2,7 @@
 
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNode;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit, when};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit, when};
 use datafusion::sql::sqlparser::ast::{self, AssignmentTarget};
 use tokio_util::sync::CancellationToken;
 
@@ -93,8 +93,9 @@ impl Engine {
             let marked =
                 self.store_marked(&scope, &target, bound(rewritten, parameters)?, &writer, keep, cancel).await?;
             written = marked.hits;
-            let operation =
-                Operation::new("UPDATE").with("predicate", update.selection.as_ref().map(ToString::to_string));
+            let operation = Operation::new("UPDATE")
+                .with("predicate", update.selection.as_ref().map(ToString::to_string))
+                .measured("numUpdatedRows", rows);
             let change = Change::replace(operation, marked.files, touched.into_keys().collect());
             self.commit(target.relation.oid, writer, change, cancel).await?;
         }
@@ -161,7 +162,7 @@ impl Engine {
         let mut columns: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
         columns.push(hit.clone().alias(HIT_COLUMN));
         let marked = LogicalPlanBuilder::from(plan).project(columns)?.build()?;
-        let hit = col(datafusion::common::Column::from_name(HIT_COLUMN));
+        let hit = ident(HIT_COLUMN);
         let mut fillings = own_columns(target);
         for ((filling, value), column) in fillings.iter_mut().zip(values).zip(&target.relation.columns) {
             *filling = match (value, &*filling) {

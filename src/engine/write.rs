@@ -10,7 +10,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Int8Type, SchemaRef};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, col, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast, ident, lit};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -101,7 +101,7 @@ impl Engine {
                     let value = column_expression(scope, text, &schema)?;
                     assigned(scope, value, column, &schema)?.alias(field.name().clone())
                 }
-                None => col(datafusion::common::Column::from_name(field.name())),
+                None => ident(field.name()),
             });
         }
         Ok(LogicalPlanBuilder::from(plan).project(values)?.build()?)
@@ -266,7 +266,7 @@ fn sorted_tag(column: &str) -> String {
 /// The plan sorted by the clustering column, so that files cover narrow ranges of it.
 fn clustered(relation: &RelationDef, plan: LogicalPlan) -> Result<LogicalPlan> {
     let Some(column) = sorting_column(relation) else { return Ok(plan) };
-    let key = col(datafusion::common::Column::from_name(column)).sort(true, false);
+    let key = ident(column).sort(true, false);
     Ok(LogicalPlanBuilder::from(plan).sort(vec![key])?.build()?)
 }
 

@@ -75,6 +75,8 @@ impl Session {
             [TableChange::AddConstraint { .. }] => "ADD CONSTRAINT",
             [TableChange::DropConstraint { .. }] => "DROP CONSTRAINT",
             [TableChange::ClusterBy(_)] => "CLUSTER BY",
+            [TableChange::SetOptions(_)] => "SET TBLPROPERTIES",
+            [TableChange::ResetOptions(_)] => "UNSET TBLPROPERTIES",
             _ => "CHANGE COLUMN",
         };
         let new = alteration.definition();
@@ -122,8 +124,8 @@ impl Session {
                     (false, false) => return Err(Error::new(ErrorKind::UndefinedObject, message)),
                 }
             }
-            TableChange::SetOptions(options) => alteration.table.options.extend(table_options(options)?),
-            TableChange::ResetOptions(names) => alteration.table.options.retain(|name, _| !names.contains(name)),
+            TableChange::SetOptions(options) => alteration.set_options(table_options(options)?),
+            TableChange::ResetOptions(names) => alteration.reset_options(names),
             TableChange::ClusterBy(columns) => {
                 columns.iter().try_for_each(|column| alteration.position(column).map(drop))?;
                 alteration.table.clustered_by = columns.clone();

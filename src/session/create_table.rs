@@ -16,16 +16,16 @@ use crate::catalog::constraint_name;
 use crate::catalog::definition::{ColumnDef, ConstraintDef, ConstraintKind, RelationDef, RelationKind, TableDef};
 use crate::catalog::name::{ObjectName, Oid};
 use crate::catalog::pg_type::PgType;
-use crate::dialect::{Constraint, ConstraintRule, CreateTable, NewColumn, Options};
+use crate::dialect::{Choice, Constraint, ConstraintRule, CreateTable, NewColumn, Options};
 use crate::engine::definition::{NewRows, Redefined};
 use crate::engine::{Planned, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::Session;
 use crate::session::reply::Tag;
-use crate::tables::{MetadataChange, Table, TableSpec};
+use crate::tables::{MetadataChange, Table, TableSpec, is_property, property_names, property_value};
 
-/// The options of a table, as WITH and SET name them.
-pub(super) const TABLE_OPTIONS: &[&str] = &["target_file_bytes"];
+/// The option of a table, as WITH and SET name it, that is not a property of Delta's.
+const TARGET_FILE_BYTES: &str = "target_file_bytes";
 
 impl Session {
     pub(super) async fn create_table(
@@ -124,6 +124,9 @@ impl Session {
         };
         metadata.checks.extend(checks_of(old).into_iter().map(|(name, _)| (name, None)));
         metadata.checks.extend(checks_of(&new).into_iter().map(|(name, text)| (name, Some(text))));
+        metadata.properties.extend(properties(before).into_keys().map(|name| (name, None)));
+        let set = new.table().map(properties).unwrap_or_default();
+        metadata.properties.extend(set.into_iter().map(|(name, value)| (name, Some(value))));
         self.tell_unenforced(&new, &before.constraints);
         let query = create.query.as_ref().filter(|_| !create.with_no_data);
         let rows = NewRows::Given(query.map(|query| (query.clone(), parameters.to_vec())));
@@ -197,7 +200,7 @@ impl Session {
             partitioned_by: definition.partitioned_by.clone(),
             clustered_by: definition.clustered_by.clone(),
             checks: checks(definition),
-            properties: BTreeMap::new(),
+            properties: properties(definition),
             name: Some(relation.name.clone()),
             comment: relation.comment.clone(),
         };
@@ -209,12 +212,22 @@ impl Session {
         let buffer = self.server.buffer();
         let table = Table::open(buffer.stores(), buffer.clock(), &location).await?;
         let snapshot = table.snapshot();
+        if let Some(choice) = create.options.list.iter().find(|choice| is_property(&choice.name)) {
+            return Err(Error::unsupported(format!(
+                "option \"{}\" cannot be set while a table is registered",
+                choice.name
+            ))
+            .hint("Register the table, then use ALTER TABLE ... SET.")
+            .at(choice.position));
+        }
         let mut relation = new_relation(scope, create, schema, None, &location, &self.login.user)?;
         relation.columns = snapshot.columns()?;
         relation.comment = relation.comment.or_else(|| snapshot.comment().map(str::to_owned));
         if let RelationKind::Table(definition) = &mut relation.kind {
             definition.partitioned_by = snapshot.partition_columns().to_vec();
             definition.clustered_by = snapshot.clustered_by();
+            let held = |name: &'static str| Some((name.to_owned(), snapshot.properties().get(name)?.clone()));
+            definition.options.extend(property_names().filter_map(held));
             definition.constraints = snapshot
                 .checks()
                 .into_iter()
@@ -251,6 +264,12 @@ impl Session {
         }
         error
     }
+}
+
+/// The options that stand in the table's log.
+fn properties(definition: &TableDef) -> BTreeMap<String, String> {
+    let options = definition.options.iter().filter(|(name, _)| is_property(name));
+    options.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// The table's CHECK constraints.
@@ -422,6 +441,13 @@ fn storable(pg_type: &PgType) -> PgType {
 
 /// The options of WITH, checked.
 pub(super) fn table_options(options: &Options) -> Result<BTreeMap<String, String>> {
-    options.require_known("table", TABLE_OPTIONS)?;
-    options.list.iter().map(|choice| Ok((choice.name.clone(), choice.count()?.to_string()))).collect()
+    let known: Vec<&str> = std::iter::once(TARGET_FILE_BYTES).chain(property_names()).collect();
+    options.require_known("table", &known)?;
+    let value = |choice: &Choice| match choice.name.as_str() {
+        TARGET_FILE_BYTES => Ok(choice.count()?.to_string()),
+        name => {
+            property_value(name, choice.value.as_deref().unwrap_or("true")).map_err(|error| error.at(choice.position))
+        }
+    };
+    options.list.iter().map(|choice| Ok((choice.name.clone(), value(choice)?))).collect()
 }

@@ -170,8 +170,9 @@ impl TableWriter {
 pub(in crate::tables) fn build(change: &Change, base: &Snapshot, now_ms: i64) -> Result<Commit> {
     let append_only = base.properties().get("delta.appendOnly").is_some_and(|value| value == "true");
     if append_only && change.data_change && !change.removed.is_empty() {
-        return Err(Error::new(ErrorKind::ObjectNotInPrerequisiteState, "the table is append-only")
-            .hint("ALTER TABLE ... SET (delta.appendOnly = 'false')."));
+        let message = format!("the table at \"{}\" is append-only", base.location());
+        return Err(Error::new(ErrorKind::ObjectNotInPrerequisiteState, message)
+            .hint("ALTER TABLE ... SET (delta.appendOnly = false) allows changes again."));
     }
     // Time never runs backwards in a log: time travel searches it.
     let now_ms = now_ms.max(base.committed_at_ms + 1);

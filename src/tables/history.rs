@@ -27,9 +27,9 @@ pub struct CommitRecord {
     pub files_removed: u64,
     pub bytes_added: u64,
     pub bytes_removed: u64,
-    /// `None` where a file does not say.
+    /// As the writer counted them; a row that changed is one that went and one that came. Else the rows of the files, and
+    /// `None` where one does not say.
     pub rows_added: Option<u64>,
-    /// As the writer counted them.
     pub rows_removed: Option<u64>,
     pub user_name: Option<String>,
     /// Applications and how far they had come.
@@ -59,7 +59,7 @@ impl Table {
 fn record(commit: &Commit) -> CommitRecord {
     let text = |key: &str| commit.info.get(key).and_then(Value::as_str).map(str::to_owned);
     let metrics = texts(commit.info.get("operationMetrics"));
-    let removed = metrics.get("numRemovedRows").or_else(|| metrics.get("numDeletedRows"));
+    let (rows_added, rows_removed) = rows_changed(commit, &metrics);
     let counted = |key: &str| metrics.get(key).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
     let vacuumed = |key| if commit.operation() == VACUUMED { counted(key) } else { 0 };
     CommitRecord {
@@ -72,11 +72,29 @@ fn record(commit: &Commit) -> CommitRecord {
         bytes_added: commit.adds.iter().map(|add| unsigned(add.size)).sum(),
         bytes_removed: commit.removes.iter().filter_map(|remove| remove.size).map(unsigned).sum::<u64>()
             + vacuumed(DELETED_BYTES),
-        rows_added: commit.adds.iter().map(rows).sum(),
-        rows_removed: if commit.removes.is_empty() { Some(0) } else { removed.and_then(|text| text.parse().ok()) },
+        rows_added,
+        rows_removed,
         user_name: text("userName"),
         apps: commit.txns.iter().map(|txn| (txn.app_id.clone(), txn.version)).collect(),
     }
+}
+
+/// How many rows came and went, by the metrics that Delta's writers give UPDATE, DELETE and MERGE, else by the files.
+fn rows_changed(commit: &Commit, metrics: &BTreeMap<String, String>) -> (Option<u64>, Option<u64>) {
+    let count = |key: &str| metrics.get(key).and_then(|text| text.parse::<u64>().ok());
+    if let (Some(inserted), Some(updated), Some(deleted)) =
+        (count("numTargetRowsInserted"), count("numTargetRowsUpdated"), count("numTargetRowsDeleted"))
+    {
+        return (Some(inserted + updated), Some(updated + deleted));
+    }
+    if let Some(updated) = count("numUpdatedRows") {
+        return (Some(updated), Some(updated));
+    }
+    if let Some(deleted) = count("numDeletedRows") {
+        return (Some(0), Some(deleted));
+    }
+    let removed = if commit.removes.is_empty() { Some(0) } else { count("numRemovedRows") };
+    (commit.adds.iter().map(rows).sum(), removed)
 }
 
 fn unsigned(bytes: i64) -> u64 {

@@ -17,6 +17,7 @@ use crate::tables::deletion_vector;
 use crate::tables::file_set::DeletionVector;
 use crate::tables::history::removal_time;
 use crate::tables::listing::Listing;
+use crate::tables::properties::duration;
 use crate::tables::snapshot::{Place, Snapshot};
 use crate::tables::table::Table;
 
@@ -236,22 +237,10 @@ async fn delete(place: &Place, paths: Vec<Path>) -> Result<()> {
 /// A property like `interval 30 days`.
 fn duration_of(snapshot: &Snapshot, property: &str) -> Result<Option<Duration>> {
     let Some(text) = snapshot.properties().get(property) else { return Ok(None) };
-    let wrong = || {
+    duration(text).map(Some).ok_or_else(|| {
         Error::new(ErrorKind::InvalidParameterValue, format!("property {property} = \"{text}\" is not a duration"))
             .hint("Write it as 'interval 7 days'.")
-    };
-    let words: Vec<&str> = text.trim().trim_start_matches("interval").split_whitespace().collect();
-    let [count, unit] = words.as_slice() else { return Err(wrong()) };
-    let count: u64 = count.parse().map_err(|_| wrong())?;
-    let seconds = match unit.trim_end_matches('s') {
-        "second" => 1,
-        "minute" => 60,
-        "hour" => 3600,
-        "day" => 24 * 3600,
-        "week" => 7 * 24 * 3600,
-        _ => return Err(wrong()),
-    };
-    Ok(Some(Duration::from_secs(count.saturating_mul(seconds))))
+    })
 }
 
 #[cfg(test)]

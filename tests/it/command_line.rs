@@ -1,9 +1,10 @@
 //! The program as it is typed: settings and their origin, the embedded shell, start and stop.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
-use crate::program::{run, text_of};
+use crate::program::{Running, read_until, run, text_of};
 use crate::rows::{Answer, ask};
 use crate::server::{Server, headwater};
 
@@ -101,7 +102,7 @@ async fn sigterm_lets_a_statement_finish_and_exits_with_zero() {
         tokio::spawn(
             async move { ask(&client, "INSERT INTO t SELECT n FROM generate_series(1, 300000) AS g(n)").await },
         );
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     let folder = server.folder().to_owned();
     let code = tokio::task::spawn_blocking(move || (server.terminate(), server)).await.unwrap();
     assert_eq!(code.0, Some(0));
@@ -109,6 +110,32 @@ async fn sigterm_lets_a_statement_finish_and_exits_with_zero() {
     let inserted = matches!(running.await.unwrap(), Answer::Done(300_000));
     let count = text_of(headwater().arg("sql").arg("--data").arg(&folder).args(["-c", "SELECT count(*) AS n FROM t"]));
     assert_eq!(count, if inserted { "n\n300000\n" } else { "n\n0\n" });
+}
+
+#[test]
+fn the_demo_tells_what_to_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = headwater();
+    command.args(["demo", "--customers", "500", "--pg", "127.0.0.1:0", "--http", "off", "--data"]).arg(folder.path());
+    let mut program = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+    let mut told = String::new();
+    let stdout = program.child().stdout.take().unwrap();
+    let ((), _rest) = read_until(stdout, |line| {
+        told.push_str(line);
+        (line.trim() == "ready").then_some(())
+    });
+    let psql = told.lines().find_map(|line| line.trim().strip_prefix("psql ")).expect("the demo prints a psql line");
+    let ask = |query: &str| text_of(Command::new("psql").args(psql.split(' ')).args(["-X", "-A", "-t", "-c", query]));
+    let queries: Vec<&str> =
+        told.split("\n-- ").skip(1).filter_map(|part| part.split_once('\n')).map(|part| part.1).collect();
+    assert_eq!(queries.len(), 3, "{told}");
+    for query in queries {
+        let query = query.split_inclusive(';').next().unwrap();
+        assert!(ask(query).lines().count() >= 4, "{query}\n{}", ask(query));
+    }
+    assert_eq!(ask("SELECT count(*) FROM orders").trim(), "4000");
+    program.signal("TERM");
+    assert_eq!(program.wait(Duration::from_secs(30)), Some(0));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! The one integration-test program. Add a module here with a line of guidance.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 // How to start our server, PostgreSQL, and programs; how to read their answers.
 mod embedded;

@@ -77,6 +77,57 @@ async fn real_flights_are_the_same_for_everybody() {
     compare(&server, &client, "flights", FLIGHTS, None).await;
 }
 
+const TPCH_TABLES: [&str; 8] = ["region", "nation", "supplier", "customer", "part", "partsupp", "orders", "lineitem"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn duckdb_answers_tpch_over_our_tables_as_we_do() {
+    let source = tpch();
+    let server = Server::start_with(&["--file-locations", source.to_str().unwrap()]);
+    let client = server.connect().await;
+    let mut script = Command::new(python());
+    script.arg(root().join("tests/interop/tpch.py")).arg(root().join("benches/tpch"));
+    for table in TPCH_TABLES {
+        let file = source.join(format!("{table}.parquet"));
+        let load = format!("CREATE TABLE {table} AS SELECT * FROM read_parquet('{}')", file.display());
+        let answer = ask(&client, &load).await;
+        assert!(matches!(answer, Answer::Done(1..)), "{table}: {answer:?}");
+        let folder = table_folder(&server.folder().join("tables"), &format!("{table}-"));
+        script.arg(format!("{table}={}", folder.display()));
+    }
+    let theirs = text_of(&mut script);
+    assert_eq!(theirs.lines().count(), 22, "{theirs}");
+    for (number, theirs) in (1..).zip(theirs.lines()) {
+        let file = root().join(format!("benches/tpch/q{number:02}.sql"));
+        let query = std::fs::read_to_string(file).expect("the query is there");
+        let Answer::Rows(_, ours) = ask(&client, &query).await else { panic!("query {number} has no answer") };
+        let theirs: Vec<Vec<Option<String>>> = serde_json::from_str(theirs).expect("the script prints JSON");
+        assert_eq!(ours.len(), theirs.len(), "query {number}");
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            let same = ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(one, other)| is_same(one, other));
+            assert!(same, "query {number}: {ours:?}, DuckDB has {theirs:?}");
+        }
+    }
+}
+
+/// Texts are equal; numbers as far as a double tells, which DuckDB's averages of decimals are.
+fn is_same(ours: &Option<String>, theirs: &Option<String>) -> bool {
+    let number = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<f64>().ok());
+    match (number(ours), number(theirs)) {
+        (Some(ours), Some(theirs)) => (ours - theirs).abs() <= 1e-9 * theirs.abs().max(1.0),
+        _ => ours == theirs,
+    }
+}
+
+/// The Parquet files of TPC-H with 120,000 lineitems, from the generator's package.
+fn tpch() -> PathBuf {
+    let folder = root().join("target/tpch");
+    if !folder.join("lineitem.parquet").exists() {
+        let generator = python().with_file_name("tpchgen-cli");
+        text_of(Command::new(generator).args(["parquet", "-s", "0.02", "-o"]).arg(&folder));
+    }
+    folder
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_writer_commits_is_seen_by_the_next_statement() {
     let folder = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use datafusion::functions_aggregate::bool_and_or;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Signature, Volatility};
 
-use crate::engine::functions::exact;
+use crate::engine::functions::{exact, sums};
 use crate::error::{Error, ErrorKind};
 
 /// The aggregate that the shim puts around the item of a scalar subquery: its one value, an error on the second row.
@@ -20,6 +20,7 @@ pub(super) fn aggregate(name: &str) -> Option<Arc<AggregateUDF>> {
     match name {
         SINGLE_VALUE => Some(Arc::new(AggregateUDF::new_from_impl(SingleValue::new()))),
         "every" => Some(bool_and_or::bool_and_udaf()),
+        "sum" => Some(sums::aggregate()),
         _ => exact::aggregate(name),
     }
 }

@@ -1,7 +1,16 @@
-//! `encode` and `decode`: bytes as text and back.
+//! Bytes: as text and back, and how many.
 
+use arrow::datatypes::Field;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::{DecodeError, Engine};
+use datafusion::common::DFSchema;
+use datafusion::functions::unicode;
+use datafusion::logical_expr::{Expr, ExprSchemable};
+
+use crate::catalog::pg_type::PgType;
+use crate::engine::functions::FunctionContext;
 use crate::engine::functions::cast::{parse, print};
-use crate::engine::functions::kind::Kind as K;
+use crate::engine::functions::kind::{Kind as K, is_text};
 use crate::engine::functions::scalar::{Arguments, Function, Overload};
 use crate::engine::functions::value::Value;
 use crate::error::{Error, ErrorKind, Result};
@@ -9,11 +18,50 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::immutable("encode", &[Overload::new(&[K::Bytea, K::Text], K::Text, encode)]),
     Function::immutable("decode", &[Overload::new(&[K::Text, K::Text], K::Bytea, decode)]),
+    Function::immutable(
+        "length",
+        &[
+            Overload::new(&[K::Text], K::Int4, |a| Ok(Value::Int(characters(a.text(0)?, &a.fields[0])))),
+            Overload::new(&[K::Bytea], K::Int4, octets),
+        ],
+    )
+    .with_simpler(length_of_text),
+    Function::immutable(
+        "octet_length",
+        &[Overload::new(&[K::Text], K::Int4, octets), Overload::new(&[K::Bytea], K::Int4, octets)],
+    ),
 ];
 
-const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /// PostgreSQL breaks base64 into lines.
 const LINE_DIGITS: usize = 76;
+
+/// DataFusion's `character_length`, which counts a batch at once. It does not know that the blanks of `char(n)` count for nothing.
+fn length_of_text(args: &[Expr], schema: &DFSchema, _: &FunctionContext) -> Result<Option<Expr>> {
+    let [text] = args else { return Ok(None) };
+    let (_, field) = text.to_field(schema)?;
+    let is_plain = is_text(field.data_type()) && !matches!(PgType::of(&field), PgType::Char(_));
+    Ok(is_plain.then(|| unicode::character_length().call(args.to_vec())))
+}
+
+fn characters(text: &str, field: &Field) -> i64 {
+    let text = match PgType::of(field) {
+        PgType::Char(_) => text.trim_end_matches(' '),
+        _ => text,
+    };
+    count(text.chars().count())
+}
+
+fn octets(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    match &arguments.values[0] {
+        Value::Text(text) => Ok(Value::Int(count(text.len()))),
+        Value::Bytes(bytes) => Ok(Value::Int(count(bytes.len()))),
+        _ => Err(Error::internal("text or bytea expected")),
+    }
+}
+
+fn count(items: usize) -> i64 {
+    i64::try_from(items).unwrap_or(i64::MAX)
+}
 
 fn unknown(format: &str) -> Error {
     Error::new(ErrorKind::InvalidParameterValue, format!("unrecognized encoding: \"{format}\""))
@@ -40,45 +88,23 @@ fn decode(arguments: &Arguments<'_>) -> Result<Value<'static>> {
 }
 
 fn base64(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    for (at, chunk) in bytes.chunks(3).enumerate() {
-        if at > 0 && at * 4 % LINE_DIGITS == 0 {
-            out.push('\n');
-        }
-        let group = chunk.iter().fold(0, |group, byte| group << 8 | usize::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            out.push(match place > chunk.len() {
-                true => '=',
-                false => char::from(DIGITS[group >> (18 - 6 * place) & 63]),
-            });
-        }
-    }
-    out
+    let encoded = BASE64.encode(bytes);
+    let lines: Vec<&str> =
+        encoded.as_bytes().chunks(LINE_DIGITS).filter_map(|line| str::from_utf8(line).ok()).collect();
+    lines.join("\n")
 }
 
 fn from_base64(text: &str) -> Result<Vec<u8>> {
-    let invalid = |what: &str| Err(Error::new(ErrorKind::InvalidParameterValue, what));
-    let (mut out, mut group, mut bits, mut padding) = (Vec::new(), 0u32, 0, 0);
-    for letter in text.bytes().filter(|letter| !letter.is_ascii_whitespace()) {
-        let digit = DIGITS.iter().position(|digit| *digit == letter).and_then(|digit| u32::try_from(digit).ok());
-        match digit {
-            Some(digit) if padding == 0 => (group, bits) = (group << 6 | digit, bits + 6),
-            None if letter == b'=' => padding += 1,
-            _ => {
-                let message = format!("invalid symbol \"{}\" found while decoding base64 sequence", char::from(letter));
-                return invalid(&message);
+    let digits: Vec<u8> = text.bytes().filter(|letter| !letter.is_ascii_whitespace()).collect();
+    BASE64.decode(digits.as_slice()).map_err(|error| {
+        let message = match error {
+            DecodeError::InvalidByte(_, letter) if letter != b'=' => {
+                format!("invalid symbol \"{}\" found while decoding base64 sequence", char::from(letter))
             }
-        }
-        if bits >= 8 {
-            bits -= 8;
-            out.push((group >> bits & 0xff) as u8);
-            group &= (1 << bits) - 1;
-        }
-    }
-    match (bits, padding) {
-        (0, 0) | (4, 2) | (2, 1) => Ok(out),
-        _ => invalid("invalid base64 end sequence"),
-    }
+            _ => "invalid base64 end sequence".to_owned(),
+        };
+        Error::new(ErrorKind::InvalidParameterValue, message)
+    })
 }
 
 fn escaped(bytes: &[u8]) -> String {

@@ -2,15 +2,16 @@
 //! takes the left one always.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select, SelectItem, TableWithJoins,
-    VisitMut, VisitorMut,
+    Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Select, SelectItem, TableWithJoins,
 };
 
 use crate::engine::shim::expressions::call;
 use crate::engine::shim::outputs::{Outputs, factor_name, folded, is_wildcard};
+use crate::engine::shim::own_expressions;
 
 /// Writes out the merged columns of a SELECT wherever it names them.
 pub(super) fn write_out(select: &mut Select, outputs: &Outputs<'_>) {
@@ -31,13 +32,17 @@ pub(super) fn write_out(select: &mut Select, outputs: &Outputs<'_>) {
             *item = SelectItem::ExprWithAlias { expr: value, alias: Ident::with_quote('"', name) };
         }
     }
-    let mut names = Names { columns: &columns, depth: 0 };
-    // The visitor never breaks.
-    let _ = select.projection.visit(&mut names);
-    let _ = select.selection.visit(&mut names);
-    let _ = select.having.visit(&mut names);
+    let mut write_out = |part: &mut Expr| {
+        if let Some((_, value)) = merged(part, &columns) {
+            *part = value;
+        }
+        ControlFlow::<Infallible>::Continue(())
+    };
+    let ControlFlow::Continue(()) = own_expressions::change(&mut select.projection, &mut write_out);
+    let ControlFlow::Continue(()) = own_expressions::change(&mut select.selection, &mut write_out);
+    let ControlFlow::Continue(()) = own_expressions::change(&mut select.having, &mut write_out);
     if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
-        let _ = keys.visit(&mut names);
+        let ControlFlow::Continue(()) = own_expressions::change(keys, &mut write_out);
     }
 }
 
@@ -65,33 +70,4 @@ fn merged(expr: &Expr, columns: &HashMap<String, Expr>) -> Option<(String, Expr)
     let Expr::Identifier(ident) = expr else { return None };
     let name = folded(ident);
     columns.get(&name).cloned().map(|value| (name, value))
-}
-
-struct Names<'a> {
-    columns: &'a HashMap<String, Expr>,
-    /// Subqueries have joins of their own.
-    depth: usize,
-}
-
-impl VisitorMut for Names<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.depth == 0
-            && let Some((_, value)) = merged(expr, self.columns)
-        {
-            *expr = value;
-        }
-        ControlFlow::Continue(())
-    }
 }

@@ -17,6 +17,15 @@ use crate::engine::functions::{self, FunctionContext, checked, divide};
 use crate::engine::shim::operands::{self, is_text_literal};
 use crate::error::Result;
 
+/// An operator with what it stands between.
+struct Operation<'a> {
+    op: &'a B,
+    left: &'a Expr,
+    right: &'a Expr,
+    left_field: &'a Field,
+    right_field: &'a Field,
+}
+
 /// Plans operators for one session.
 pub struct Operators {
     session: Arc<FunctionContext>,
@@ -42,55 +51,27 @@ impl Operators {
         let (Some(left_field), Some(right_field)) = (field(left, schema), field(right, schema)) else {
             return Ok(None);
         };
-        let planned = self.adapted(op, left, right, schema, (&left_field, &right_field))?;
+        let operation = Operation { op, left, right, left_field: &left_field, right_field: &right_field };
+        let planned = self.adapted(&operation, schema)?;
         if planned.is_none() {
             operands::check(op, (left, &left_field), (right, &right_field))?;
         }
         Ok(planned)
     }
 
-    fn adapted(
-        &self,
-        op: &B,
-        left: &Expr,
-        right: &Expr,
-        schema: &DFSchema,
-        (left_field, right_field): (&Field, &Field),
-    ) -> Result<Option<Expr>> {
-        if let Some((left, right)) = self.literals(op, left, right, left_field, right_field) {
-            return self.replanned(op, left, right, schema);
-        }
-        if let Some((left, right)) = self.without_blanks(op, left, right, left_field, right_field) {
-            return self.replanned(op, left, right, schema);
-        }
-        if operands::compares(op) && [left_field, right_field].iter().all(|field| PgType::of(field) == PgType::Interval)
-        {
-            // A month is 30 days here, whatever Arrow says.
-            let length = |span: &Expr| self.call("interval_length", vec![span.clone()]);
-            if let (Some(left), Some(right)) = (length(left), length(right)) {
-                return self.replanned(op, left, right, schema);
-            }
-        }
-        // DataFusion would compare in nanoseconds, which hold three centuries.
-        match (operands::compares(op), left_field.data_type(), right_field.data_type()) {
-            (true, DataType::Date32, DataType::Timestamp(_, None)) => {
-                return self.replanned(op, to_timestamp(left.clone()), right.clone(), schema);
-            }
-            (true, DataType::Timestamp(_, None), DataType::Date32) => {
-                return self.replanned(op, left.clone(), to_timestamp(right.clone()), schema);
-            }
-            _ => {}
-        }
-        if let Some((left, right)) = floats(op, left, right, left_field.data_type(), right_field.data_type()) {
+    fn adapted(&self, operation: &Operation<'_>, schema: &DFSchema) -> Result<Option<Expr>> {
+        let Operation { op, left, right, left_field, right_field } = *operation;
+        let cast = self.literals(operation).or_else(|| self.without_blanks(operation));
+        if let Some((left, right)) = cast.or_else(|| self.comparable(operation)).or_else(|| floats(operation)) {
             return self.replanned(op, left, right, schema);
         }
         Ok(match op {
-            B::Plus | B::Minus | B::Multiply | B::Divide => self.arithmetic(op, left, right, left_field, right_field),
-            B::StringConcat => self.concatenate(left, right, left_field, right_field),
+            B::Plus | B::Minus | B::Multiply | B::Divide => self.arithmetic(operation),
+            B::StringConcat => self.concatenate(operation),
             B::Arrow => self.call("json_get", vec![left.clone(), right.clone()]),
             B::LongArrow => self.call("json_get_text", vec![left.clone(), right.clone()]),
-            B::HashArrow => self.path("json_get_path", left, right, right_field),
-            B::HashLongArrow => self.path("json_get_path_text", left, right, right_field),
+            B::HashArrow => self.path("json_get_path", operation),
+            B::HashLongArrow => self.path("json_get_path_text", operation),
             B::AtArrow if is_json(left_field) => self.call("jsonb_contains", vec![left.clone(), right.clone()]),
             B::ArrowAt if is_json(right_field) => self.call("jsonb_contains", vec![right.clone(), left.clone()]),
             B::Question if is_json(left_field) => self.call("jsonb_exists", vec![left.clone(), right.clone()]),
@@ -100,13 +81,33 @@ impl Operators {
         })
     }
 
+    /// Spans by their lengths, and a date beside a timestamp as one.
+    fn comparable(&self, operation: &Operation<'_>) -> Option<(Expr, Expr)> {
+        let Operation { op, left, right, left_field, right_field } = *operation;
+        if !operands::compares(op) {
+            return None;
+        }
+        if [left_field, right_field].iter().all(|field| PgType::of(field) == PgType::Interval) {
+            // A month is 30 days here, whatever Arrow says.
+            let length = |span: &Expr| self.call("interval_length", vec![span.clone()]);
+            return Some((length(left)?, length(right)?));
+        }
+        // DataFusion would compare in nanoseconds, which hold three centuries.
+        match (left_field.data_type(), right_field.data_type()) {
+            (DataType::Date32, DataType::Timestamp(_, None)) => Some((to_timestamp(left.clone()), right.clone())),
+            (DataType::Timestamp(_, None), DataType::Date32) => Some((left.clone(), to_timestamp(right.clone()))),
+            _ => None,
+        }
+    }
+
     /// The operator over operands that were cast: planned again, since they may mean another one now.
     fn replanned(&self, op: &B, left: Expr, right: Expr, schema: &DFSchema) -> Result<Option<Expr>> {
         let planned = self.plan(op, &left, &right, schema)?;
         Ok(planned.or_else(|| Some(binary_expr(left, operands::operator(op)?, right))))
     }
 
-    fn path(&self, name: &str, left: &Expr, right: &Expr, right_field: &Field) -> Option<Expr> {
+    fn path(&self, name: &str, operation: &Operation<'_>) -> Option<Expr> {
+        let Operation { left, right, right_field, .. } = *operation;
         let steps = match is_text(right_field.data_type()) {
             true => self.cast(right.clone(), &PgType::Array(Box::new(PgType::Text)))?,
             false => right.clone(),
@@ -116,14 +117,8 @@ impl Operators {
 
     /// A text literal beside another type is a literal of that type: `oid = '5'`, `roles = '{0}'`, `1 + '2'`; beside a
     /// moment in time that something is added to, it is an interval.
-    fn literals(
-        &self,
-        op: &B,
-        left: &Expr,
-        right: &Expr,
-        left_field: &Field,
-        right_field: &Field,
-    ) -> Option<(Expr, Expr)> {
+    fn literals(&self, operation: &Operation<'_>) -> Option<(Expr, Expr)> {
+        let Operation { op, left, right, left_field, right_field } = *operation;
         let arithmetic = matches!(op, B::Plus | B::Minus | B::Multiply | B::Divide | B::Modulo);
         if !arithmetic && !operands::compares(op) {
             return None;
@@ -143,14 +138,8 @@ impl Operators {
     }
 
     /// The blanks that fill up a `char(n)` do not count: a literal beside it is filled up too, other text is met without.
-    fn without_blanks(
-        &self,
-        op: &B,
-        left: &Expr,
-        right: &Expr,
-        left_field: &Field,
-        right_field: &Field,
-    ) -> Option<(Expr, Expr)> {
+    fn without_blanks(&self, operation: &Operation<'_>) -> Option<(Expr, Expr)> {
+        let Operation { op, left, right, left_field, right_field } = *operation;
         let length = |field: &Field| match PgType::of(field) {
             PgType::Char(length) => usize::try_from(length).ok(),
             _ => None,
@@ -172,8 +161,9 @@ impl Operators {
         (pair != (left.clone(), right.clone())).then_some(pair)
     }
 
-    fn arithmetic(&self, op: &B, left: &Expr, right: &Expr, left_field: &Field, right_field: &Field) -> Option<Expr> {
+    fn arithmetic(&self, operation: &Operation<'_>) -> Option<Expr> {
         use DataType as D;
+        let Operation { op, left, right, left_field, right_field } = *operation;
         let (one, two) = (left_field.data_type(), right_field.data_type());
         let (l, r) = (left.clone(), right.clone());
         match (op, one, two) {
@@ -216,7 +206,8 @@ impl Operators {
     }
 
     /// `text || value`: the value as PostgreSQL prints it.
-    fn concatenate(&self, left: &Expr, right: &Expr, left_field: &Field, right_field: &Field) -> Option<Expr> {
+    fn concatenate(&self, operation: &Operation<'_>) -> Option<Expr> {
+        let Operation { left, right, left_field, right_field, .. } = *operation;
         let (one, two) = (left_field.data_type(), right_field.data_type());
         let printed = |field: &Field| {
             let data_type = field.data_type();
@@ -269,7 +260,9 @@ fn takes_literals(field: &Field) -> bool {
 }
 
 /// Where one operand is a float, PostgreSQL computes in double precision: numerics beside any float, integers beside a `real`.
-fn floats(op: &B, left: &Expr, right: &Expr, one: &DataType, two: &DataType) -> Option<(Expr, Expr)> {
+fn floats(operation: &Operation<'_>) -> Option<(Expr, Expr)> {
+    let Operation { op, left, right, left_field, right_field } = *operation;
+    let (one, two) = (left_field.data_type(), right_field.data_type());
     operands::operator(op)?;
     let double = |expr: &Expr| Expr::Cast(Cast::new(Box::new(expr.clone()), DataType::Float64));
     let widens = |float: &DataType, other: &DataType| {

@@ -3,13 +3,14 @@
 //! DataFusion plans a correlated scalar subquery only when it aggregates. [`SINGLE_VALUE`] is an aggregate that gives the
 //! one value, NULL for no row and error 21000 for a second one: what PostgreSQL says of any scalar subquery.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
     GroupByExpr, Ident, JoinOperator, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, LimitClause,
     OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableFactor,
-    TableWithJoins, UnaryOperator, Value, Visit, VisitMut, Visitor, VisitorMut,
+    TableWithJoins, UnaryOperator, Value,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -18,7 +19,7 @@ use crate::catalog::name::ObjectName;
 use crate::engine::facts::shapes;
 use crate::engine::functions::SINGLE_VALUE;
 use crate::engine::shim::expressions::{call, take};
-use crate::engine::shim::{ShimContext, relations};
+use crate::engine::shim::{ShimContext, own_expressions, relations};
 
 /// Gives an empty array for NULL: `array_agg` of no rows, where `ARRAY(...)` is empty.
 const EMPTY_FOR_NULL: &str = "array_or_empty";
@@ -318,7 +319,10 @@ pub(super) fn rewrite_items(select: &mut Select) {
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
             unnest_series(expr);
-            let _ = VisitMut::visit(expr, &mut Predicates { depth: 0 });
+            let ControlFlow::Continue(()) = own_expressions::change(expr, |part| {
+                predicate_as_value(part);
+                ControlFlow::<Infallible>::Continue(())
+            });
         }
     }
 }
@@ -340,32 +344,7 @@ fn unnest_series(expr: &mut Expr) {
     }
 }
 
-/// Turns predicates over subqueries into values, not inside of subqueries.
-struct Predicates {
-    depth: usize,
-}
-
-impl VisitorMut for Predicates {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.depth == 0 {
-            predicate_as_value(expr);
-        }
-        ControlFlow::Continue(())
-    }
-}
-
+/// Turns a predicate over a subquery into a value.
 fn predicate_as_value(expr: &mut Expr) {
     let (value, negated) = match expr {
         Expr::Exists { subquery, negated } => (any_rows(std::mem::replace(subquery, empty_query())), *negated),
@@ -433,38 +412,14 @@ fn any_rows(mut query: Box<Query>) -> Expr {
     Expr::Subquery(outer)
 }
 
-/// Looks for aggregates, not inside of subqueries.
-struct Aggregates {
-    depth: usize,
-}
-
-impl Visitor for Aggregates {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
-        let name = function.name.0.last().and_then(|part| part.as_ident()).map(|name| name.value.to_lowercase());
-        let aggregate = name.is_some_and(|name| AGGREGATES.contains(&name.as_str()));
-        match self.depth == 0 && function.over.is_none() && (aggregate || function.filter.is_some()) {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    }
-}
-
 /// True when the expression aggregates the rows of its own SELECT.
 pub(super) fn has_aggregate(expr: &Expr) -> bool {
-    expr.visit(&mut Aggregates { depth: 0 }).is_break()
+    own_expressions::any(expr, |part| {
+        let Expr::Function(function) = part else { return false };
+        let name = function.name.0.last().and_then(|part| part.as_ident()).map(|name| name.value.to_lowercase());
+        let aggregates = name.is_some_and(|name| AGGREGATES.contains(&name.as_str())) || function.filter.is_some();
+        function.over.is_none() && aggregates
+    })
 }
 
 /// In a SELECT that reads a relation which never has rows, the items never run: their subqueries become NULL. Some of

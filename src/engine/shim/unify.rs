@@ -23,6 +23,7 @@ use crate::engine::functions::kind::is_text;
 use crate::engine::functions::value::Value;
 use crate::engine::functions::{self, FunctionContext};
 use crate::engine::shim::operands::{family, is_text_literal, type_name};
+use crate::engine::shim::set_operations;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The plan with every value resolved.
@@ -31,6 +32,7 @@ pub fn unified(plan: LogicalPlan, session: &Arc<FunctionContext>) -> Result<Logi
     let plan = plan.transform_up_with_subqueries(|plan| {
         let plan = match plan {
             LogicalPlan::Union(union) => same_columns(union, session)?,
+            LogicalPlan::Join(join) => set_operations::counted(join)?,
             other => Transformed::no(other),
         };
         changed |= plan.transformed;
@@ -166,7 +168,10 @@ impl Values<'_> {
             name => {
                 let taken = parameter_types(name, &call.args, |expr| self.field(expr));
                 for (argument, pg_type) in call.args.iter_mut().zip(taken) {
-                    if let (Expr::Placeholder(_), Some(pg_type)) = (&*argument, pg_type) {
+                    // Text that stands for bytes is read as such; what other literals stand for, the function's own casts know.
+                    if let Some(pg_type) = pg_type
+                        && (matches!(argument, Expr::Placeholder(_)) || pg_type == PgType::Bytea)
+                    {
                         changed |= take_type(argument, &Arc::new(pg_type.field("", true)), self.session)?;
                     }
                 }

@@ -3,75 +3,85 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, NamedWindowDefinition, NamedWindowExpr, Query, Select, VisitMut, VisitorMut, WindowSpec, WindowType,
+    Expr, Ident, NamedWindowDefinition, NamedWindowExpr, Select, WindowSpec, WindowType,
 };
 
+use crate::engine::shim::own_expressions;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Writes out the windows that the items of a SELECT name.
 pub(super) fn write_out(select: &mut Select) -> Result<()> {
-    let mut windows = Windows { named: &select.named_window, depth: 0 };
-    match select.projection.visit(&mut windows) {
+    let windows = Windows::defined(&select.named_window)?;
+    let written = own_expressions::change(&mut select.projection, |expr| match windows.write_into(expr) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    });
+    match written {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
 }
 
+/// What each name of a WINDOW clause stands for, without other names.
 struct Windows<'a> {
-    named: &'a [NamedWindowDefinition],
-    /// Subqueries have windows of their own.
-    depth: usize,
+    named: Vec<(&'a Ident, WindowSpec)>,
 }
 
-impl Windows<'_> {
-    fn named(&self, name: &Ident) -> Result<WindowSpec> {
-        let found = self.named.iter().find(|known| known.0.value.eq_ignore_ascii_case(&name.value));
-        match found.map(|found| &found.1) {
-            Some(NamedWindowExpr::WindowSpec(spec)) => self.whole(spec.clone()),
-            Some(NamedWindowExpr::NamedWindow(other)) if other != name => self.named(other),
-            _ => Err(Error::new(ErrorKind::UndefinedObject, format!("window \"{}\" does not exist", name.value))),
+impl<'a> Windows<'a> {
+    /// A definition may name those before it.
+    fn defined(definitions: &'a [NamedWindowDefinition]) -> Result<Self> {
+        let mut windows = Self { named: Vec::with_capacity(definitions.len()) };
+        for NamedWindowDefinition(name, definition) in definitions {
+            if windows.find(name).is_some() {
+                let message = format!("window \"{}\" is already defined", name.value);
+                return Err(Error::new(ErrorKind::WindowingError, message));
+            }
+            let spec = match definition {
+                NamedWindowExpr::NamedWindow(other) => windows.named(other)?.clone(),
+                NamedWindowExpr::WindowSpec(spec) => windows.whole(spec.clone())?,
+            };
+            windows.named.push((name, spec));
         }
+        Ok(windows)
+    }
+
+    fn find(&self, name: &Ident) -> Option<&WindowSpec> {
+        let found = self.named.iter().find(|(known, _)| known.value.eq_ignore_ascii_case(&name.value));
+        found.map(|(_, spec)| spec)
+    }
+
+    fn named(&self, name: &Ident) -> Result<&WindowSpec> {
+        self.find(name)
+            .ok_or_else(|| Error::new(ErrorKind::UndefinedObject, format!("window \"{}\" does not exist", name.value)))
     }
 
     /// A window with what the window that it is based on says.
     fn whole(&self, mut spec: WindowSpec) -> Result<WindowSpec> {
         let Some(name) = spec.window_name.take() else { return Ok(spec) };
         let base = self.named(&name)?;
-        if !spec.partition_by.is_empty() || (!base.order_by.is_empty() && !spec.order_by.is_empty()) {
-            let message = format!("cannot override PARTITION BY or ORDER BY clause of window \"{}\"", name.value);
-            return Err(Error::new(ErrorKind::WindowingError, message));
+        let refused = |what: String| Err(Error::new(ErrorKind::WindowingError, what));
+        if !spec.partition_by.is_empty() {
+            return refused(format!("cannot override PARTITION BY clause of window \"{}\"", name.value));
         }
-        let order_by = if spec.order_by.is_empty() { base.order_by } else { spec.order_by };
-        Ok(WindowSpec { window_name: None, partition_by: base.partition_by, order_by, window_frame: spec.window_frame })
-    }
-}
-
-impl VisitorMut for Windows<'_> {
-    type Break = Error;
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<Error> {
-        self.depth += 1;
-        ControlFlow::Continue(())
+        if !base.order_by.is_empty() && !spec.order_by.is_empty() {
+            return refused(format!("cannot override ORDER BY clause of window \"{}\"", name.value));
+        }
+        if base.window_frame.is_some() {
+            return refused(format!("cannot copy window \"{}\" because it has a frame clause", name.value));
+        }
+        let order_by = if spec.order_by.is_empty() { base.order_by.clone() } else { spec.order_by };
+        Ok(WindowSpec { partition_by: base.partition_by.clone(), order_by, ..spec })
     }
 
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Error> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
-        if let (0, Expr::Function(function)) = (self.depth, expr)
-            && let Some(over) = &function.over
+    fn write_into(&self, expr: &mut Expr) -> Result<()> {
+        if let Expr::Function(function) = expr
+            && let Some(over) = &mut function.over
         {
-            let spec = match over {
-                WindowType::NamedWindow(name) => self.named(name),
-                WindowType::WindowSpec(spec) => self.whole(spec.clone()),
-            };
-            match spec {
-                Ok(spec) => function.over = Some(WindowType::WindowSpec(spec)),
-                Err(error) => return ControlFlow::Break(error),
-            }
+            *over = WindowType::WindowSpec(match over {
+                WindowType::NamedWindow(name) => self.named(name)?.clone(),
+                WindowType::WindowSpec(spec) => self.whole(spec.clone())?,
+            });
         }
-        ControlFlow::Continue(())
+        Ok(())
     }
 }

@@ -16,7 +16,7 @@ use crate::engine::Scope;
 use crate::engine::definition::Requirement;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::create_table::{add_constraint, checks, new_column};
-use crate::tables::MetadataChange;
+use crate::tables::{MetadataChange, is_property};
 
 /// A table on its way from one definition to another.
 pub(super) struct Alteration {
@@ -27,6 +27,8 @@ pub(super) struct Alteration {
     pub values: Vec<Option<ast::Expr>>,
     /// The rows have to be written again.
     pub rewrites: bool,
+    /// What becomes of the options that stand in the table's log; `None` removes one.
+    properties: BTreeMap<String, Option<String>>,
 }
 
 impl Alteration {
@@ -36,7 +38,14 @@ impl Alteration {
         };
         let own = |column: &ColumnDef| dialect::parse_expression(&quote_identifier(&column.name)).map(Some);
         let values = old.columns.iter().map(own).collect::<Result<_>>()?;
-        Ok(Self { old: Arc::clone(old), new: RelationDef::clone(old), table: table.clone(), values, rewrites: false })
+        Ok(Self {
+            old: Arc::clone(old),
+            new: RelationDef::clone(old),
+            table: table.clone(),
+            values,
+            rewrites: false,
+            properties: BTreeMap::new(),
+        })
     }
 
     /// Where a column is.
@@ -134,6 +143,17 @@ impl Alteration {
         add_constraint(scope, &mut self.new, &mut self.table, constraint).map(drop)
     }
 
+    pub fn set_options(&mut self, options: BTreeMap<String, String>) {
+        let logged = options.iter().filter(|(name, _)| is_property(name));
+        self.properties.extend(logged.map(|(name, value)| (name.clone(), Some(value.clone()))));
+        self.table.options.extend(options);
+    }
+
+    pub fn reset_options(&mut self, names: &[String]) {
+        self.properties.extend(names.iter().filter(|name| is_property(name)).map(|name| (name.clone(), None)));
+        self.table.options.retain(|name, _| !names.contains(name));
+    }
+
     fn refuse_taken(&self, column: &str) -> Result<()> {
         match self.new.column(column) {
             None => Ok(()),
@@ -154,7 +174,7 @@ impl Alteration {
         let logged = |columns: &[ColumnDef]| -> Vec<ColumnDef> {
             columns.iter().map(|column| ColumnDef { default: None, ..column.clone() }).collect()
         };
-        let mut change = MetadataChange::default();
+        let mut change = MetadataChange { properties: self.properties.clone(), ..MetadataChange::default() };
         if self.rewrites || logged(&self.new.columns) != logged(&self.old.columns) {
             change.columns = Some(self.new.columns.clone());
         }
@@ -167,7 +187,8 @@ impl Alteration {
         if self.old.table().is_some_and(|table| table.clustered_by != self.table.clustered_by) {
             change.clustered_by = Some(self.table.clustered_by.clone());
         }
-        (change.columns.is_some() || !change.checks.is_empty() || change.clustered_by.is_some()).then_some(change)
+        let is_empty = change.columns.is_none() && change.checks.is_empty() && change.clustered_by.is_none();
+        (!is_empty || !change.properties.is_empty()).then_some(change)
     }
 
     /// What must hold for the rows that are there, where they are not written again. A condition on a column that they

@@ -1,8 +1,10 @@
 //! The loop of a connection: a message in, its answer out, until the client leaves or the server stops.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -70,15 +72,15 @@ impl Connection {
 
     /// Serves the client until it leaves.
     pub(super) async fn run(mut self) {
-        match self.serve().await {
+        // Ends the reader, if the client still talks.
+        let _gone = self.ends.gone.clone().drop_guard();
+        match alive(self.serve()).await {
             Ok(()) | Err(Fault::Closed) => {}
             Err(Fault::Fatal(error) | Fault::Statement(error) | Fault::Told(error)) => {
                 answer::error(&mut self.outbox.buffer, &error, Level::Fatal);
             }
         }
         self.outbox.close().await;
-        // Ends the reader, if the client still talks.
-        self.ends.gone.cancel();
     }
 
     async fn serve(&mut self) -> Result<(), Fault> {
@@ -195,6 +197,23 @@ impl Connection {
     }
 }
 
+/// What a future gives. A panic in it ends this connection with an error that says so, and no other one.
+async fn alive<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(result) => result,
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            tracing::error!(panic = %text, "a statement ended in a panic");
+            Err(Fault::Fatal(
+                Error::internal(text)
+                    .detail("The connection ends; what the statement wrote is there as a whole or not at all.")
+                    .hint("This is a fault of the server: please report it with the server's log."),
+            ))
+        }
+    }
+}
+
 /// Reads messages while others are at work. A client that leaves ends the statement that runs.
 async fn read_ahead(
     mut reader: impl AsyncRead + Send + Unpin,
@@ -221,3 +240,6 @@ async fn read_ahead(
     }
     canceller.cancel();
 }
+
+#[cfg(test)]
+mod tests;
