@@ -22,6 +22,7 @@ pub mod explain;
 pub mod facts;
 pub mod files;
 pub mod functions;
+mod hits;
 pub mod insert;
 mod memory;
 pub mod merge;

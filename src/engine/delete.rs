@@ -1,5 +1,7 @@
 //! DELETE and TRUNCATE: files without matching rows stay, files full of them go, the rest is written again.
 
+use std::sync::Arc;
+
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col};
 use datafusion::sql::sqlparser::ast;
@@ -16,7 +18,7 @@ use crate::engine::target::Target;
 use crate::engine::write::{Affected, Filling};
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tables::{Change, Operation};
+use crate::tables::{Change, FileEntry, Operation};
 
 impl Engine {
     /// The parameters and the RETURNING columns of a DELETE.
@@ -27,7 +29,7 @@ impl Engine {
         parameters: &[Option<PgType>],
     ) -> Result<Described> {
         let target = delete_target(scope, delete)?;
-        let matching = self.matching(scope, &target, delete, parameters).await?.1;
+        let matching = self.matching(scope, &target, delete, parameters).await?;
         let columns = match &delete.returning {
             Some(items) => Some(self.returning_columns(scope, &target, items)?),
             None => None,
@@ -43,7 +45,7 @@ impl Engine {
         parameters: &[Option<PgType>],
     ) -> Result<(Target, LogicalPlan)> {
         let target = delete_target(scope, delete)?;
-        let (_, matching) = self.matching(scope, &target, delete, parameters).await?;
+        let matching = self.matching(scope, &target, delete, parameters).await?;
         Ok((target, matching))
     }
 
@@ -62,35 +64,40 @@ impl Engine {
         }
         let (writer, scope) = self.lock(scope, &target).await?;
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
-        let (predicate, matching) = self.matching(&scope, &target, delete, &types).await?;
-        let matching = bound(matching, parameters)?;
-        let touched = self.touched(&scope, matching.clone(), cancel).await?;
-        let returned = match &delete.returning {
-            Some(items) => Some(self.returning_rows(&scope, &target, items, matching, parameters, cancel).await?),
-            None => None,
+        let matching = self.matching(&scope, &target, delete, &types).await?;
+        let hits = self.hits(&scope, bound(matching, parameters)?, cancel).await?;
+        let touched = entries(&writer, hits.paths())?;
+        let gone = match delete.returning {
+            Some(_) => {
+                let gone = LogicalPlanBuilder::from(target.scan(&scope, Some(touched.clone()))?)
+                    .filter(hits.condition())?
+                    .build()?;
+                self.kept(&scope, &self.unchanged_rows(&target, gone)?, cancel).await?
+            }
+            None => self.nothing_kept(target.relation.arrow_schema()),
         };
-        let rows = touched.values().sum();
+        let items = delete.returning.as_deref();
+        let returned = self.returning(&scope, &target, items, gone, parameters, cancel).await?;
+        let rows = hits.rows();
         if rows == 0 {
             return Ok(Affected { rows, returned });
         }
-        let files = writer.snapshot().files();
-        let emptied = |path: &String, gone: u64| files.get(path).is_some_and(|file| file.live_rows() == Some(gone));
-        let partial =
-            entries(&writer, touched.iter().filter(|(path, gone)| !emptied(path, **gone)).map(|(path, _)| path))?;
+        let is_partial = |file: &Arc<FileEntry>| file.live_rows() != Some(hits.rows_of(&file.path));
+        let partial: Vec<_> = touched.into_iter().filter(is_partial).collect();
         let added = match partial.is_empty() {
             true => Vec::new(),
             false => {
                 let kept = LogicalPlanBuilder::from(target.scan(&scope, Some(partial))?)
-                    .filter(predicate.is_not_true())?
+                    .filter(hits.condition().is_not_true())?
                     .build()?;
-                let kept = self.unchanged_rows(&target, bound(kept, parameters)?)?;
+                let kept = self.unchanged_rows(&target, kept)?;
                 self.store(&scope, &target.relation, kept, &writer, cancel).await?
             }
         };
         let operation = Operation::new("DELETE")
             .with("predicate", delete.selection.as_ref().map(ToString::to_string))
             .measured("numDeletedRows", rows);
-        let change = Change::replace(operation, added, touched.into_keys().collect());
+        let change = Change::replace(operation, added, hits.paths().cloned().collect());
         self.commit(target.relation.oid, writer, change, cancel).await?;
         Ok(Affected { rows, returned })
     }
@@ -117,20 +124,33 @@ impl Engine {
         Ok(rows)
     }
 
-    /// The predicate, and the plan of the rows that it holds for.
+    /// The rows that the condition holds for.
     async fn matching(
         &self,
         scope: &Scope,
         target: &Target,
         delete: &ast::Delete,
         parameters: &[Option<PgType>],
-    ) -> Result<(Expr, LogicalPlan)> {
+    ) -> Result<LogicalPlan> {
+        self.refuse_ambiguous(scope, delete, parameters).await?;
         let mut selection = selection(delete)?;
         let overlay = self.overlay(scope, &mut selection).await?;
         let scan = target.scan(scope, None)?;
         let predicate = Planner::new(scope, &overlay).expression(selection, scan.schema(), parameters)?;
-        let matching = LogicalPlanBuilder::from(scan).filter(predicate.clone())?.build()?;
-        Ok((predicate, matching))
+        Ok(LogicalPlanBuilder::from(scan).filter(predicate)?.build()?)
+    }
+
+    /// With USING, the condition's names are those of all tables side by side; [`selection`] looks in the others first.
+    async fn refuse_ambiguous(&self, scope: &Scope, delete: &ast::Delete, parameters: &[Option<PgType>]) -> Result<()> {
+        let Some(using) = &delete.using else { return Ok(()) };
+        let (ast::FromTable::WithFromKeyword(from) | ast::FromTable::WithoutKeyword(from)) = &delete.from;
+        let mut query = dialect::parse_query("SELECT 1")?;
+        if let ast::SetExpr::Select(select) = query.body.as_mut() {
+            select.from = [from.as_slice(), using.as_slice()].concat();
+            select.selection = delete.selection.clone();
+        }
+        let overlay = self.overlay(scope, &mut query).await?;
+        Planner::new(scope, &overlay).query(query, parameters).map(drop)
     }
 
     /// A plan with exactly the table's columns of rows that do not change.

@@ -71,11 +71,9 @@ impl Engine {
         let keep = insert.returning.is_some();
         let Marked { files: added, hits: written, .. } =
             self.store_marked(scope, &target, bound(rows, parameters)?, &files, keep, cancel).await?;
+        let returned = self.returning(scope, &target, insert.returning.as_deref(), written, parameters, cancel).await;
+        let returned = files.or_discard(&added, returned).await?;
         let count = self.append_files(&target.relation, files, added, cancel).await?;
-        let returned = match &insert.returning {
-            Some(items) => Some(self.returning(scope, &target, items, written, parameters, cancel).await?),
-            None => None,
-        };
         Ok(Affected { rows: count, returned })
     }
 
@@ -109,8 +107,8 @@ impl Engine {
     ) -> Result<u64> {
         let count = added.iter().filter_map(|file| file.rows).sum();
         if count > 0 {
-            let change = Change::append(added);
-            self.commit(relation.oid, files.lock().await?, change, cancel).await?;
+            let writer = files.lock_for(&added).await?;
+            self.commit(relation.oid, writer, Change::append(added), cancel).await?;
         }
         Ok(count)
     }

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{JoinType, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
 use datafusion::sql::sqlparser::ast::{self, SelectItem};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::pg_type::PgType;
 use crate::engine::merge::clauses::{Clauses, SOURCE_COLUMN};
 use crate::engine::plan::parameters_of;
-use crate::engine::returning::Described;
+use crate::engine::returning::{Described, Kept};
 use crate::engine::rewrite::{Touched, entries};
 use crate::engine::target::Target;
 use crate::engine::write::Affected;
@@ -87,16 +88,20 @@ impl Engine {
         let source = self.merge_source(&scope, &merge.source, parameters, cancel).await?;
         let mut plan = self.merge_plan(&scope, target, merge, source, &types).await?;
         plan.bind(parameters)?;
+        plan.refuse_unsteady()?;
         let touched = self.merge_touched(&scope, &plan, cancel).await?;
         let (mut added, written) =
             self.merge_rewrite(&scope, &plan, &touched, &writer, returning.is_some(), cancel).await?;
-        let inserted = self.merge_insert(&scope, &plan, &writer, cancel).await?;
+        let inserted = self.merge_insert(&scope, &plan, &writer, cancel).await;
+        let inserted = writer.or_discard(&added, inserted).await?;
         let stored = |files: &[FileEntry]| files.iter().filter_map(FileEntry::live_rows).sum::<u64>();
         let (changed, new) = (touched.values().sum::<u64>(), stored(&inserted));
         let before = entries(&writer, touched.keys())?.iter().filter_map(|file| file.live_rows()).sum::<u64>();
         let deleted = before.saturating_sub(stored(&added));
         added.extend(inserted);
         let removed: Vec<String> = touched.into_keys().collect();
+        let returned = self.returning(&scope, &plan.target, returning, written, parameters, cancel).await;
+        let returned = writer.or_discard(&added, returned).await?;
         if !removed.is_empty() || !added.is_empty() {
             let operation = Operation::new("MERGE")
                 .with("mergePredicate", Some(merge.on.to_string()))
@@ -110,10 +115,6 @@ impl Engine {
             }
             self.commit(plan.target.relation.oid, writer, change, cancel).await?;
         }
-        let returned = match returning {
-            Some(items) => Some(self.returning(&scope, &plan.target, items, written, parameters, cancel).await?),
-            None => None,
-        };
         Ok(Affected { rows: changed + new, returned })
     }
 
@@ -143,9 +144,9 @@ impl Engine {
         writer: &FileWriter,
         keep_hits: bool,
         cancel: &CancellationToken,
-    ) -> Result<(Vec<FileEntry>, Vec<arrow::array::RecordBatch>)> {
+    ) -> Result<(Vec<FileEntry>, Kept)> {
         if touched.is_empty() {
-            return Ok((Vec::new(), Vec::new()));
+            return Ok((Vec::new(), self.nothing_kept(plan.target.relation.arrow_schema())));
         }
         let files = entries(writer, touched.keys())?;
         let expected = match files.iter().map(|file| file.live_rows()).sum::<Option<u64>>() {
@@ -205,10 +206,42 @@ impl MergePlan {
         Ok(LogicalPlanBuilder::from(target).join_on(self.source.clone(), kind, vec![condition])?.build()?)
     }
 
+    /// Each pass asks the conditions again.
+    fn refuse_unsteady(&self) -> Result<()> {
+        let conditions = [Some(self.on.clone()), self.clauses.matched_condition(&self.on)];
+        let others = [self.clauses.unmatched_condition(), self.clauses.insert_condition()];
+        match conditions.iter().chain(&others).flatten().any(is_unsteady) {
+            false => Ok(()),
+            true => Err(Error::unsupported(
+                "a condition of MERGE, or of UPDATE ... FROM, must not depend on chance or on a LIMIT",
+            )
+            .hint("Compute it in the source: USING (SELECT ...) AS s is read once.")),
+        }
+    }
+
     fn bind(&mut self, parameters: &[ScalarValue]) -> Result<()> {
         self.on = source::bound_expression(self.on.clone(), parameters)?;
         self.clauses.bind(parameters)
     }
+}
+
+/// True where an expression, or a subquery in it, may give something else when it is asked again.
+fn is_unsteady(expression: &Expr) -> bool {
+    let of_plan = |plan: &LogicalPlan| {
+        let unsteady =
+            plan.exists(|node| Ok(matches!(node, LogicalPlan::Limit(_)) || node.expressions().iter().any(is_unsteady)));
+        unsteady.unwrap_or(true)
+    };
+    let unsteady = expression.exists(|part| {
+        Ok(match part {
+            Expr::Exists(exists) => of_plan(&exists.subquery.subquery),
+            Expr::InSubquery(list) => of_plan(&list.subquery.subquery),
+            Expr::ScalarSubquery(query) => of_plan(&query.subquery),
+            Expr::SetComparison(set) => of_plan(&set.subquery.subquery),
+            other => other.is_volatile_node(),
+        })
+    });
+    unsteady.unwrap_or(true)
 }
 
 /// True in every row that comes from the source.

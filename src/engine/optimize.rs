@@ -138,7 +138,7 @@ impl Engine {
         };
         let removed = group.files.iter().map(|file| file.path.clone()).collect();
         let change = Change::rewrite(operation, added.clone(), removed);
-        self.commit(relation.oid, files.lock().await?, change, cancel).await?;
+        self.commit(relation.oid, files.lock_for(&added).await?, change, cancel).await?;
         Ok(added)
     }
 }

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::sqlparser::ast::{self, SelectItem};
+use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::pg_type::PgType;
@@ -44,40 +48,71 @@ impl Engine {
         target: &Target,
         items: &[SelectItem],
     ) -> Result<Arc<[Column]>> {
-        let (plan, names) = returning_plan(scope, target, items, Vec::new(), &[])?;
+        let (plan, names) = returning_plan(scope, target, items, &[], &[])?;
         Ok(columns_of(plan.schema(), &names))
     }
 
-    /// The rows of RETURNING over `written`: batches with exactly the table's columns.
+    /// The rows of RETURNING over `written`: batches with exactly the table's columns. They are all computed here, before the
+    /// statement commits: an expression that fails undoes the statement.
     pub(in crate::engine) async fn returning(
         &self,
         scope: &Scope,
         target: &Target,
-        items: &[SelectItem],
-        written: Vec<RecordBatch>,
+        items: Option<&[SelectItem]>,
+        written: Kept,
         parameters: &[ScalarValue],
         cancel: &CancellationToken,
-    ) -> Result<Returned> {
+    ) -> Result<Option<Returned>> {
+        let Some(items) = items else { return Ok(None) };
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
-        let (plan, names) = returning_plan(scope, target, items, written, &types)?;
+        let (plan, names) = returning_plan(scope, target, items, &written.batches, &types)?;
         let columns = columns_of(plan.schema(), &names);
-        let stream = self.run_plan(scope, &bound(plan, parameters)?, cancel).await?;
-        Ok(Returned { columns, stream })
+        let rows = self.kept(scope, &bound(plan, parameters)?, cancel).await?;
+        Ok(Some(Returned { columns, stream: rows.into_stream() }))
     }
 
-    /// The rows of RETURNING over rows that are about to be deleted: they are read before they go.
-    pub(in crate::engine) async fn returning_rows(
+    /// The rows of a plan in memory that the pool accounts for.
+    pub(in crate::engine) async fn kept(
         &self,
         scope: &Scope,
-        target: &Target,
-        items: &[SelectItem],
-        rows: LogicalPlan,
-        parameters: &[ScalarValue],
+        plan: &LogicalPlan,
         cancel: &CancellationToken,
-    ) -> Result<Returned> {
-        let rows = self.unchanged_rows(target, rows)?;
-        let batches = self.collect(scope, &rows, cancel).await?;
-        self.returning(scope, target, items, batches, parameters, cancel).await
+    ) -> Result<Kept> {
+        let mut stream = self.run_plan(scope, plan, cancel).await?;
+        let mut kept = self.nothing_kept(stream.schema());
+        while let Some(batch) = stream.next().await {
+            kept.push(batch?)?;
+        }
+        Ok(kept)
+    }
+
+    pub(in crate::engine) fn nothing_kept(&self, schema: SchemaRef) -> Kept {
+        let memory = MemoryConsumer::new("RETURNING").register(&self.runtime().memory_pool);
+        Kept { schema, batches: Vec::new(), memory }
+    }
+}
+
+/// Rows in memory that the pool accounts for as long as they are there.
+pub(in crate::engine) struct Kept {
+    schema: SchemaRef,
+    pub batches: Vec<RecordBatch>,
+    memory: MemoryReservation,
+}
+
+impl Kept {
+    pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        self.memory.try_grow(batch.get_array_memory_size())?;
+        self.batches.push(batch);
+        Ok(())
+    }
+
+    fn into_stream(self) -> SendableRecordBatchStream {
+        let Self { schema, batches, memory } = self;
+        let rows = futures::stream::iter(batches).map(move |batch| {
+            memory.shrink(batch.get_array_memory_size().min(memory.size()));
+            Ok(batch)
+        });
+        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
 }
 
@@ -85,13 +120,13 @@ fn returning_plan(
     scope: &Scope,
     target: &Target,
     items: &[SelectItem],
-    written: Vec<RecordBatch>,
+    written: &[RecordBatch],
     parameters: &[Option<PgType>],
 ) -> Result<(LogicalPlan, Vec<String>)> {
     debug_assert!(target.relation.column(FILE_COLUMN).is_none(), "the file column is internal");
     let schema = target.relation.arrow_schema();
     let aligned: Vec<RecordBatch> = written
-        .into_iter()
+        .iter()
         .map(|batch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()))
         .collect::<Result<_, _>>()?;
     let mut overlay = Overlay::default();

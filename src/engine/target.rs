@@ -17,6 +17,8 @@ use crate::tables::{FileEntry, LakeScan, TableWriter};
 
 /// The column of a target's scan that says which file a row is in.
 pub(in crate::engine) const FILE_COLUMN: &str = "__file";
+/// The column of a target's scan that says which row of its file a row is, from 0.
+pub(in crate::engine) const ROW_COLUMN: &str = "__row";
 
 /// The table a statement writes to, and the name that its expressions call it by.
 #[derive(Clone)]
@@ -64,10 +66,10 @@ impl Target {
         }
     }
 
-    /// The target's rows: its columns and [`FILE_COLUMN`]; only those in `files`, if given.
+    /// The target's rows: its columns, [`FILE_COLUMN`] and [`ROW_COLUMN`]; only those in `files`, if given.
     pub(in crate::engine) fn scan(&self, scope: &Scope, files: Option<Vec<Arc<FileEntry>>>) -> Result<LogicalPlan> {
         let snapshot = Arc::clone(scope.version.snapshot(self.relation.oid)?);
-        let mut scan = LakeScan::new(snapshot).with_file_column(FILE_COLUMN);
+        let mut scan = LakeScan::new(snapshot).with_place_columns(FILE_COLUMN, ROW_COLUMN);
         if let Some(files) = files {
             scan = scan.with_files(files);
         }

@@ -25,7 +25,6 @@ const HIT_COLUMN: &str = "__hit";
 
 /// An UPDATE, planned against its target.
 struct UpdatePlan {
-    predicate: Expr,
     /// For each column of the table: its new value, where it has one.
     values: Vec<Option<Filling>>,
     /// The rows that change.
@@ -83,12 +82,13 @@ impl Engine {
         let (writer, scope) = self.lock(scope, &target).await?;
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
         let plan = self.update_plan(&scope, &target, update, &types).await?;
-        let touched = self.touched(&scope, bound(plan.matching, parameters)?, cancel).await?;
-        let rows: u64 = touched.values().sum();
-        let mut written = Vec::new();
+        let hits = self.hits(&scope, bound(plan.matching, parameters)?, cancel).await?;
+        let rows = hits.rows();
+        let mut written = self.nothing_kept(target.relation.arrow_schema());
+        let mut change = None;
         if rows > 0 {
-            let scan = target.scan(&scope, Some(entries(&writer, touched.keys())?))?;
-            let rewritten = self.rewritten(&scope, &target, scan, &plan.predicate, &plan.values)?;
+            let scan = target.scan(&scope, Some(entries(&writer, hits.paths())?))?;
+            let rewritten = self.rewritten(&scope, &target, scan, &hits.condition(), &plan.values)?;
             let keep = update.returning.is_some();
             let marked =
                 self.store_marked(&scope, &target, bound(rewritten, parameters)?, &writer, keep, cancel).await?;
@@ -96,13 +96,15 @@ impl Engine {
             let operation = Operation::new("UPDATE")
                 .with("predicate", update.selection.as_ref().map(ToString::to_string))
                 .measured("numUpdatedRows", rows);
-            let change = Change::replace(operation, marked.files, touched.into_keys().collect());
+            change = Some(Change::replace(operation, marked.files, hits.paths().cloned().collect()));
+        }
+        let items = update.returning.as_deref();
+        let returned = self.returning(&scope, &target, items, written, parameters, cancel).await;
+        let added = change.as_ref().map(|change| change.added.as_slice()).unwrap_or_default();
+        let returned = writer.or_discard(added, returned).await?;
+        if let Some(change) = change {
             self.commit(target.relation.oid, writer, change, cancel).await?;
         }
-        let returned = match &update.returning {
-            Some(items) => Some(self.returning(&scope, &target, items, written, parameters, cancel).await?),
-            None => None,
-        };
         Ok(Affected { rows, returned })
     }
 
@@ -125,29 +127,29 @@ impl Engine {
             None => lit(true),
         };
         let values = assignments(&planner, target, &update.assignments, &scan, parameters)?;
-        let matching = LogicalPlanBuilder::from(scan).filter(predicate.clone())?.build()?;
-        Ok(UpdatePlan { predicate, values, matching })
+        let matching = LogicalPlanBuilder::from(scan).filter(predicate)?.build()?;
+        Ok(UpdatePlan { values, matching })
     }
 
-    /// All rows of `scan`, those that match changed; behind the table's columns stands [`HIT_COLUMN`].
+    /// All rows of `scan`, those for which `is_hit` is true changed.
     fn rewritten(
         &self,
         scope: &Scope,
         target: &Target,
         scan: LogicalPlan,
-        predicate: &Expr,
+        is_hit: &Expr,
         values: &[Option<Filling>],
     ) -> Result<LogicalPlan> {
-        if has_subquery(predicate) || values.iter().flatten().any(filling_has_subquery) {
-            // A subquery can be planned where it filters, not where it chooses between values.
-            let hits = LogicalPlanBuilder::from(scan.clone()).filter(predicate.clone())?.build()?;
-            let others = LogicalPlanBuilder::from(scan).filter(predicate.clone().is_not_true())?.build()?;
+        if values.iter().flatten().any(filling_has_subquery) {
+            // A subquery can be planned as a value of every row, not as one that is chosen for some.
+            let hits = LogicalPlanBuilder::from(scan.clone()).filter(is_hit.clone())?.build()?;
+            let others = LogicalPlanBuilder::from(scan).filter(is_hit.clone().is_not_true())?.build()?;
             let changed = self.changed_rows(scope, target, hits, values, &lit(true))?;
             let kept =
                 self.stored_rows(scope, &target.relation, others, &own_columns(target), &[mark(lit(MARK_KEPT))])?;
             return Ok(LogicalPlanBuilder::from(kept).union(changed)?.build()?);
         }
-        self.changed_rows(scope, target, scan, values, &predicate.clone().is_true())
+        self.changed_rows(scope, target, scan, values, &is_hit.clone())
     }
 
     /// The rows of `plan`, changed where `hit` is true.

@@ -23,6 +23,7 @@ use crate::engine::assign::assigned;
 use crate::engine::curve::Curve;
 use crate::engine::overlay::Overlay;
 use crate::engine::plan::Planner;
+use crate::engine::returning::Kept;
 use crate::engine::target::Target;
 use crate::engine::write::checks::RowChecks;
 use crate::engine::{Engine, Scope};
@@ -136,14 +137,16 @@ impl Engine {
         let plan = clustered(&target.relation, plan)?;
         let stream = self.run_plan(scope, &plan, cancel).await?;
         let checked = self.checked(scope, &target.relation, stream)?;
-        let seen = Arc::new(Mutex::new(Seen { keep_hits, ..Seen::default() }));
         let schema = target.relation.arrow_schema();
+        let hits = self.nothing_kept(Arc::clone(&schema));
+        let seen = Arc::new(Mutex::new(Seen { keep_hits, hits, rows: 0 }));
         let (stored, watched) = (Arc::clone(&schema), Arc::clone(&seen));
         let rows = checked.map(move |batch| Ok(watched.lock().unmark(&batch?, &stored)?));
         let rows = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
         let files = self.store_checked(scope, &target.relation, writer, rows, cancel).await?;
-        let seen = std::mem::take(&mut *seen.lock());
-        Ok(Marked { files, hits: seen.hits, rows_seen: seen.rows })
+        let mut seen = seen.lock();
+        let hits = std::mem::replace(&mut seen.hits, self.nothing_kept(target.relation.arrow_schema()));
+        Ok(Marked { files, hits, rows_seen: seen.rows })
     }
 
     /// Rows that are [`clustered`] stay so, and the files say it: a scan need not sort them again. Where a curve goes through
@@ -286,15 +289,14 @@ pub(in crate::engine) fn mark(value: Expr) -> Expr {
 pub(in crate::engine) struct Marked {
     pub files: Vec<FileEntry>,
     /// The rows marked as hits, if they were to be kept.
-    pub hits: Vec<RecordBatch>,
+    pub hits: Kept,
     /// Rows that went by, the gone ones included.
     pub rows_seen: u64,
 }
 
-#[derive(Default)]
 struct Seen {
     keep_hits: bool,
-    hits: Vec<RecordBatch>,
+    hits: Kept,
     rows: u64,
 }
 
@@ -307,7 +309,7 @@ impl Seen {
         self.rows += rows.num_rows() as u64;
         if self.keep_hits {
             let hits = BooleanArray::from_unary(marks, |mark| mark == MARK_HIT);
-            self.hits.push(filter_record_batch(&rows, &hits)?);
+            self.hits.push(filter_record_batch(&rows, &hits)?)?;
         }
         if marks.values().contains(&MARK_GONE) {
             let stored = BooleanArray::from_unary(marks, |mark| mark != MARK_GONE);

@@ -47,9 +47,9 @@ impl FileWriter {
         Self { table, snapshot }
     }
 
-    /// Waits for the right to commit. The change is still one of the version that the files were written for.
-    pub async fn lock(self) -> Result<TableWriter> {
-        let guard = self.table.guard().await?;
+    /// Waits for the right to commit `added`. The change is still one of the version that they were written for.
+    pub async fn lock_for(self, added: &[FileEntry]) -> Result<TableWriter> {
+        let guard = self.or_discard(added, self.table.guard().await).await?;
         Ok(self.locked(guard))
     }
 
@@ -84,6 +84,14 @@ impl FileWriter {
         let definition = Arc::new(self.snapshot.definition.changed(metadata)?);
         let changed = Snapshot { definition, ..Snapshot::clone(&self.snapshot) };
         write::write(&changed, self.table.clock(), stream, options).await
+    }
+
+    /// What came out. When it is an error, the files, which no commit will name now, are deleted.
+    pub async fn or_discard<T>(&self, files: &[FileEntry], outcome: Result<T>) -> Result<T> {
+        if outcome.is_err() {
+            self.discard(files).await;
+        }
+        outcome
     }
 
     /// Deletes files that no commit names. What cannot be deleted stays until VACUUM.

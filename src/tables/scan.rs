@@ -31,7 +31,7 @@ pub use index::FileIndex;
 pub use order::SORTED_TAG;
 pub use summary::{ScanMeter, ScanSummary, files_of_plan};
 
-use columns::Columns;
+use columns::{Columns, PlaceColumns};
 
 use crate::tables::file_set::FileEntry;
 use crate::tables::snapshot::Snapshot;
@@ -42,7 +42,6 @@ pub struct LakeScan {
     snapshot: Arc<Snapshot>,
     index: Arc<FileIndex>,
     columns: Columns,
-    file_column: Option<String>,
 }
 
 impl LakeScan {
@@ -50,7 +49,7 @@ impl LakeScan {
     pub fn new(snapshot: Arc<Snapshot>) -> Self {
         let index = Arc::clone(snapshot.files().index());
         let columns = Columns::new(snapshot.arrow_schema(), snapshot.partition_columns(), None);
-        Self { snapshot, index, columns, file_column: None }
+        Self { snapshot, index, columns }
     }
 
     /// Only these files, which must belong to the table.
@@ -60,11 +59,11 @@ impl LakeScan {
         self
     }
 
-    /// One more column, last: the path of the row's file, as in [`FileEntry::path`].
+    /// Two more columns, last: the path of the row's file, as in [`FileEntry::path`], and the row's place in it, from 0.
     #[must_use]
-    pub fn with_file_column(mut self, name: &str) -> Self {
-        self.columns = Columns::new(self.snapshot.arrow_schema(), self.snapshot.partition_columns(), Some(name));
-        self.file_column = Some(name.to_owned());
+    pub fn with_place_columns(mut self, file: &str, row: &str) -> Self {
+        let places = Some(PlaceColumns { file, row });
+        self.columns = Columns::new(self.snapshot.arrow_schema(), self.snapshot.partition_columns(), places);
         self
     }
 }

@@ -251,7 +251,7 @@ fn take_type(value: &mut Expr, common: &FieldRef, session: &Arc<FunctionContext>
 
 /// The types that PostgreSQL's functions of a name take where the arguments have none: all candidates agree, or text.
 fn parameter_types(name: &str, arguments: &[Expr], field: impl Fn(&Expr) -> Option<FieldRef>) -> Vec<Option<PgType>> {
-    if !arguments.iter().any(|argument| matches!(argument, Expr::Placeholder(Placeholder { field: None, .. }))) {
+    if !arguments.iter().any(is_open) {
         return Vec::new();
     }
     let given: Vec<Option<u8>> = arguments

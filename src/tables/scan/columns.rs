@@ -1,4 +1,4 @@
-//! Where each column of a scan comes from: the files, the partition values, or the file's own path.
+//! Where each column of a scan comes from: the files, the partition values, the file's own path, or the row's place in it.
 //!
 //! A table's columns stand in their declared order; a native Parquet scan puts the columns of the files first and the
 //! partition values after them. Everything that speaks to DataFusion's scan uses the second order, everything else the first.
@@ -9,17 +9,18 @@ use arrow::array::{ArrayRef, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::datasource::table_schema::TableSchema;
+use parquet::arrow::RowNumber;
 
 use super::index::{ColumnIndex, FileIndex};
 
 /// The columns of one scan.
 #[derive(Clone, Debug)]
 pub(super) struct Columns {
-    /// In declared order, the file column last.
+    /// In declared order, the file's and the row's last.
     pub schema: SchemaRef,
     /// Per column of `schema`.
     pub sources: Arc<[Source]>,
-    /// Columns of the files, then partition values, then the file column.
+    /// Columns of the files, then partition values, then the file's and the row's.
     pub scan: TableSchema,
     /// Where each column of `schema` is in `scan`.
     pub places: Arc<[usize]>,
@@ -33,25 +34,46 @@ pub(super) enum Source {
     Partition(usize),
     /// The path of the file.
     Path,
+    /// The row's place in its file, from 0.
+    Row,
+}
+
+/// The names of two more columns, which tell rows apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlaceColumns<'a> {
+    pub file: &'a str,
+    pub row: &'a str,
+}
+
+impl Source {
+    /// True for a column that is one value a file.
+    pub fn is_constant(self) -> bool {
+        matches!(self, Self::Partition(_) | Self::Path)
+    }
 }
 
 impl Columns {
-    pub fn new(table: &SchemaRef, partition_columns: &[String], file_column: Option<&str>) -> Self {
+    pub fn new(table: &SchemaRef, partition_columns: &[String], places: Option<PlaceColumns<'_>>) -> Self {
         let mut fields: Vec<FieldRef> = table.fields().iter().cloned().collect();
         let source = |field: &FieldRef| match partition_columns.iter().position(|name| name == field.name()) {
             Some(at) => Source::Partition(at),
             None => Source::Data,
         };
         let mut sources: Vec<Source> = fields.iter().map(source).collect();
-        if let Some(name) = file_column {
-            fields.push(Arc::new(Field::new(name, DataType::Utf8, false)));
-            sources.push(Source::Path);
+        if let Some(PlaceColumns { file, row }) = places {
+            fields.push(Arc::new(Field::new(file, DataType::Utf8, false)));
+            fields.push(Arc::new(Field::new(row, DataType::Int64, false).with_extension_type(RowNumber)));
+            sources.extend([Source::Path, Source::Row]);
         }
         let order = scan_order(&sources, partition_columns.len());
         let data = sources.iter().filter(|source| **source == Source::Data).count();
         let ordered: Vec<FieldRef> = order.iter().map(|at| Arc::clone(&fields[*at])).collect();
         let file_schema = Arc::new(Schema::new_with_metadata(ordered[..data].to_vec(), table.metadata().clone()));
-        let scan = TableSchema::builder(file_schema).with_table_partition_cols(ordered[data..].to_vec()).build();
+        let constant = sources.iter().filter(|source| source.is_constant()).count();
+        let scan = TableSchema::builder(file_schema)
+            .with_table_partition_cols(ordered[data..data + constant].to_vec())
+            .with_virtual_columns(ordered[data + constant..].to_vec())
+            .build();
         let mut places = vec![0; fields.len()];
         for (place, at) in order.into_iter().enumerate() {
             places[at] = place;
@@ -62,7 +84,7 @@ impl Columns {
 
     /// The columns that are one value a file.
     pub fn constant_names(&self) -> Vec<&str> {
-        let constant = |(_, source): &(&FieldRef, &Source)| **source != Source::Data;
+        let constant = |(_, source): &(&FieldRef, &Source)| source.is_constant();
         self.schema
             .fields()
             .iter()
@@ -72,13 +94,13 @@ impl Columns {
             .collect()
     }
 
-    /// The statistics of the `at`-th column of `schema`; none for the file column.
+    /// The statistics of the `at`-th column of `schema`; none for the file's and the row's.
     pub fn index(&self, index: &FileIndex, at: usize) -> Result<Option<Arc<ColumnIndex>>> {
         let field = self.schema.field(at);
         match self.sources[at] {
             Source::Data => index.data_column(field).map(Some),
             Source::Partition(partition) => index.partition_column(field, partition).map(Some),
-            Source::Path => Ok(None),
+            Source::Path | Source::Row => Ok(None),
         }
     }
 
@@ -98,6 +120,7 @@ fn scan_order(sources: &[Source], partitions: usize) -> Vec<usize> {
         Source::Data => (0, *at),
         Source::Partition(partition) => (1, partition),
         Source::Path => (1, partitions),
+        Source::Row => (2, 0),
     });
     order
 }

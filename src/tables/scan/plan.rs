@@ -220,7 +220,7 @@ impl<'a> Draft<'a> {
     fn constants(&self) -> Result<Vec<ArrayRef>> {
         let columns = &self.scan.columns;
         let mut constant: Vec<usize> =
-            (0..columns.sources.len()).filter(|at| columns.sources[*at] != Source::Data).collect();
+            (0..columns.sources.len()).filter(|at| columns.sources[*at].is_constant()).collect();
         constant.sort_by_key(|at| columns.places[*at]);
         constant.into_iter().map(|at| columns.constants(self.index(), at)).collect()
     }

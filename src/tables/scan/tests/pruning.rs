@@ -195,16 +195,21 @@ async fn the_file_column_names_the_rows_file_and_prunes() {
     let mut dice = Dice(5);
     let lake = lake(&mut dice);
     let session = lake.session(false);
-    session.register_table("f", Arc::new(lake.scan().with_file_column("__file"))).unwrap();
+    session.register_table("f", Arc::new(lake.scan().with_place_columns("__file", "__row"))).unwrap();
     let wrong = "SELECT count(*) FROM f WHERE __file <> 'part-' || lpad((rid / 1000)::text, 5, '0') || '.parquet'";
     assert_eq!(rows(&session, wrong).await.lines().nth(3).unwrap().replace(' ', ""), "|0|");
+    let rows_apart = "SELECT count(DISTINCT __file || ' ' || __row::text) - count(*) FROM f";
+    assert_eq!(rows(&session, rows_apart).await.lines().nth(3).unwrap().replace(' ', ""), "|0|");
+    let misplaced = "SELECT count(*) FROM (SELECT __row, row_number() OVER (PARTITION BY __file ORDER BY __row) AS n, rid, \
+         row_number() OVER (PARTITION BY __file ORDER BY rid) AS m FROM f WHERE rid % 7 = 3) WHERE n <> m OR __row < 0";
+    assert_eq!(rows(&session, misplaced).await.lines().nth(3).unwrap().replace(' ', ""), "|0|");
     let one = "SELECT __file, rid, level FROM f WHERE __file = 'part-00001.parquet' AND rid >= 0";
     let summary = ScanSummary::of_plan(plan(&session, one).await.as_ref());
     assert_eq!(summary.files_total - summary.files_pruned, 1);
     let sql = "SELECT rid, __file FROM f ORDER BY rid";
     let scan = plan(&session, sql).await;
     assert_eq!(wire::there_and_back(&session, &scan).await, rows(&session, sql).await);
-    let subset = lake.scan().with_files(vec![Arc::clone(&lake.files[1])]).with_file_column("__file");
+    let subset = lake.scan().with_files(vec![Arc::clone(&lake.files[1])]).with_place_columns("__file", "__row");
     session.register_table("one", Arc::new(subset)).unwrap();
     assert_eq!(
         rows(&session, "SELECT rid FROM one ORDER BY rid").await,
