@@ -15,7 +15,6 @@ SELECT pg_typeof(current_date) AS t;
 SELECT pg_typeof(INTERVAL '1 day') AS t;
 SELECT pg_typeof(count(*)) AS t;
 SELECT pg_typeof(sum(1)) AS t;
--- differs: [t:2206] 20
 SELECT pg_typeof(sum(1::bigint)) AS t;
 SELECT pg_typeof(avg(1)) AS t;
 SELECT pg_typeof(max(1.5)) AS t;
