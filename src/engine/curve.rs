@@ -92,7 +92,7 @@ impl Engine {
         rows: u64,
         cancel: &CancellationToken,
     ) -> Result<SortExpr> {
-        let named: Vec<Expr> = curve.columns.iter().map(|name| ident(name)).collect();
+        let named: Vec<Expr> = curve.columns.iter().map(ident).collect();
         let plan = LogicalPlanBuilder::from(scan.clone()).project(named.clone())?.build()?;
         let types: Vec<DataType> = plan.schema().fields().iter().map(|field| field.data_type().clone()).collect();
         let mut ranks: Vec<Ranks> =

@@ -74,7 +74,12 @@ async fn write(client: Client, progress: Arc<Mutex<Progress>>) {
 async fn check(client: &Client, progress: &Mutex<Progress>, round: usize) {
     let rows = client.query("SELECT n, count(*) FROM numbers GROUP BY n", &[]).await.expect("the table can be read");
     let counts: BTreeMap<i64, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let mut progress = progress.lock().unwrap();
+    check_counts(&counts, &mut progress.lock().unwrap(), round);
+    let sum: i64 = client.query_one("SELECT sum(amount)::bigint FROM accounts", &[]).await.expect("readable").get(0);
+    assert_eq!(sum, 2000, "round {round}: a transfer is whole or not there");
+}
+
+fn check_counts(counts: &BTreeMap<i64, i64>, progress: &mut Progress, round: usize) {
     for n in 1..=progress.acknowledged {
         assert_eq!(counts.get(&n), Some(&BATCH), "round {round}: statement {n} was acknowledged");
     }
@@ -87,9 +92,6 @@ async fn check(client: &Client, progress: &Mutex<Progress>, round: usize) {
     }
     // The statement under way may have landed: its number is not used again.
     progress.acknowledged = progress.acknowledged.max(counts.keys().next_back().copied().unwrap_or(0));
-    drop(progress);
-    let sum: i64 = client.query_one("SELECT sum(amount)::bigint FROM accounts", &[]).await.expect("readable").get(0);
-    assert_eq!(sum, 2000, "round {round}: a transfer is whole or not there");
 }
 
 /// Pauses of a fixed pseudo-random sequence (xorshift).

@@ -443,7 +443,7 @@ impl Run {
 
     async fn compare(&self, state: &State, table: &str, what: &str) {
         let found = lines(&self.session, &format!("SELECT {} FROM {table}", state.columns.join(", "))).await;
-        let wanted = counted(state.rows.iter().map(|row| shown(row)).collect());
+        let wanted = counted(state.rows.iter().map(shown).collect());
         assert_eq!(counted(found), wanted, "{what}, then {table}");
     }
 
