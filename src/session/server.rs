@@ -112,6 +112,10 @@ impl Server {
             return Err(Error::new(ErrorKind::ObjectInUse, "a statement does not end although it was cancelled")
                 .detail("The lock of the database folder is held until this process ends."));
         }
+        tokio::select! {
+            () = self.buffer.stores().settle() => {}
+            () = self.clock().sleep(deadline) => tracing::warn!("a checkpoint is cut off: the next commits write another"),
+        }
         self.lock.release();
         Ok(())
     }

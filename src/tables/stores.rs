@@ -16,6 +16,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use parking_lot::RwLock;
+use tokio::sync::OwnedRwLockReadGuard;
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -32,6 +33,8 @@ pub struct Stores {
     options: BTreeMap<String, String>,
     open: RwLock<HashMap<String, Arc<dyn ObjectStore>>>,
     fsyncs: Arc<AtomicU64>,
+    /// Held by what goes on behind statements, see [`Stores::settle`].
+    working: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl Stores {
@@ -40,7 +43,20 @@ impl Stores {
         for key in options.keys() {
             s3_key(key)?;
         }
-        Ok(Self { options, open: RwLock::default(), fsyncs: Arc::default() })
+        Ok(Self { options, open: RwLock::default(), fsyncs: Arc::default(), working: Arc::default() })
+    }
+
+    /// The right to go on working behind a statement while it is held; `None` once the database closes.
+    pub(in crate::tables) fn work(&self) -> Option<OwnedRwLockReadGuard<()>> {
+        Arc::clone(&self.working).try_read_owned().ok()
+    }
+
+    /// Waits until nothing works behind statements any more, and lets nothing begin. Without this the end of the process cuts
+    /// a checkpoint off, which its threads answer with a panic.
+    pub async fn settle(&self) {
+        let last = Arc::clone(&self.working).write_owned().await;
+        // Nobody works here again.
+        std::mem::forget(last);
     }
 
     /// The store of the URL's scheme and host. Its paths start there, not at the URL's path.

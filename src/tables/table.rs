@@ -27,6 +27,7 @@ const LISTING_AGE_MS_MAX: i64 = 10 * 60 * 1000;
 /// One Delta table; the only writer in this process. Cheap to share.
 pub struct Table {
     log: Arc<StrictLog>,
+    stores: Arc<Stores>,
     clock: Clock,
     lock: Arc<tokio::sync::Mutex<()>>,
     listed_at_ms: AtomicI64,
@@ -79,6 +80,7 @@ impl Table {
         let log = Arc::new(StrictLog::new(stores.place(location)?, clock.clone())?);
         Ok(Arc::new(Self {
             log,
+            stores: Arc::clone(stores),
             clock: clock.clone(),
             lock: Arc::default(),
             listed_at_ms: AtomicI64::new(clock.now().timestamp_millis()),
@@ -168,8 +170,10 @@ impl Table {
         if snapshot.version % interval != 0 {
             return;
         }
+        let Some(working) = self.stores.work() else { return };
         let (log, snapshot) = (Arc::clone(&self.log), Arc::clone(snapshot));
         tokio::spawn(async move {
+            let _working = working;
             if let Err(error) = checkpoint::write(log.unguarded(), &snapshot).await {
                 tracing::warn!(location = %snapshot.location(), %error, "no checkpoint was written");
             }
