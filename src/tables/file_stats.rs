@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Schema, TimeUnit};
 use datafusion::common::ScalarValue;
 
 use crate::error::Result;
@@ -59,6 +59,16 @@ impl FileStats {
     pub fn inexact_columns(&self) -> Vec<&str> {
         let inexact = |stats: &ColumnStats| !stats.exact || [&stats.min, &stats.max].into_iter().flatten().any(is_cut);
         self.columns.iter().filter(|(_, stats)| inexact(stats)).map(|(name, _)| name.as_ref()).collect()
+    }
+}
+
+/// A timestamp of any year as the log spells it; `None` for another text and for another type.
+pub(in crate::tables) fn timestamp(text: &str, data_type: &DataType) -> Option<ScalarValue> {
+    match data_type {
+        DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+            Some(ScalarValue::TimestampMicrosecond(Some(read::timestamp_micros(text)?), zone.clone()))
+        }
+        _ => None,
     }
 }
 

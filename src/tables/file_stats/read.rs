@@ -215,7 +215,7 @@ fn decimal_digits(text: &str, scale: i8) -> Option<i128> {
 }
 
 /// Microseconds since 1970 of `2024-01-31T12:00:00[.ffffff][Z|+hh:mm]`; a blank may stand for the T.
-fn timestamp_micros(text: &str) -> Option<i64> {
+pub(super) fn timestamp_micros(text: &str) -> Option<i64> {
     if let Ok(at) = chrono::DateTime::parse_from_rfc3339(text) {
         return Some(at.timestamp_micros());
     }

@@ -3,7 +3,7 @@
 //! Built when a query first needs a column and kept with the list, so that planning over ten thousand files evaluates a
 //! few vectors instead of visiting each file. Invariant: entry `i` of every array is of file `i` of the list.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -19,7 +19,7 @@ use parquet::arrow::arrow_reader::RowSelection;
 
 use crate::error::{Error, ErrorKind};
 use crate::tables::file_set::FileEntry;
-use crate::tables::file_stats::{ColumnStats, has_bounds};
+use crate::tables::file_stats::{self, ColumnStats, has_bounds};
 
 /// The files of a list and, per column that a query has asked for, their statistics.
 #[derive(Default)]
@@ -41,6 +41,8 @@ pub(super) struct ColumnIndex {
     pub nulls: UInt64Array,
     /// Where both bounds are values that a scan of the file gives.
     exact: BooleanArray,
+    /// Files whose partition value is not of the column's type: everything of it is unknown.
+    unreadable: HashSet<usize>,
     of_all_files: OnceLock<ColumnStatistics>,
 }
 
@@ -146,6 +148,7 @@ impl ColumnIndex {
             max: bounds(stats.iter().map(|column| column.max.as_ref()), data_type)?,
             nulls: stats.iter().map(|column| column.null_count).collect(),
             exact: stats.iter().zip(files).map(|pair| Some(exact(pair))).collect(),
+            unreadable: HashSet::new(),
             of_all_files: OnceLock::new(),
         })
     }
@@ -154,15 +157,38 @@ impl ColumnIndex {
         // Delta writes NULL as the empty text, too.
         let text = |file: &Arc<FileEntry>| file.partition.get(at).cloned().flatten().filter(|text| !text.is_empty());
         let texts: StringArray = files.iter().map(text).collect();
-        let strict = CastOptions { safe: false, ..CastOptions::default() };
-        let values = cast_with_options(&texts, field.data_type(), &strict).map_err(|error| {
-            let message = format!("a value of partition column \"{}\" is not of its type", field.name());
-            Error::new(ErrorKind::DataCorrupted, message).detail(error.to_string())
-        })?;
-        let nulls =
-            files.iter().enumerate().map(|(i, file)| if values.is_null(i) { file.rows } else { Some(0) }).collect();
-        let exact = files.iter().map(|file| Some(file.rows.is_some() && file.deletion_vector.is_none())).collect();
-        Ok(Self { min: Arc::clone(&values), max: values, nulls, exact, of_all_files: OnceLock::new() })
+        let (values, unreadable) = partition_values(&texts, field.data_type())?;
+        let nulls = |(at, file): (usize, &Arc<FileEntry>)| match (values.is_null(at), unreadable.contains(&at)) {
+            (_, true) => None,
+            (true, false) => file.rows,
+            (false, false) => Some(0),
+        };
+        let exact = |(at, file): (usize, &Arc<FileEntry>)| {
+            Some(file.rows.is_some() && file.deletion_vector.is_none() && !unreadable.contains(&at))
+        };
+        Ok(Self {
+            nulls: files.iter().enumerate().map(nulls).collect(),
+            exact: files.iter().enumerate().map(exact).collect(),
+            min: Arc::clone(&values),
+            max: values,
+            unreadable,
+            of_all_files: OnceLock::new(),
+        })
+    }
+
+    /// True where the file's value cannot be read.
+    pub(super) fn is_unreadable(&self, at: usize) -> bool {
+        self.unreadable.contains(&at)
+    }
+
+    /// An error where the value of one of these files is needed and cannot be read.
+    pub(super) fn require_readable(&self, field: &Field, files: &[Arc<FileEntry>], selected: &[u32]) -> Result<()> {
+        let Some(at) = selected.iter().find(|at| self.unreadable.contains(&(**at as usize))) else { return Ok(()) };
+        let file = &files[*at as usize];
+        let message = format!("a value of partition column \"{}\" is not of its type", field.name());
+        Err(Error::new(ErrorKind::DataCorrupted, message)
+            .detail(format!("It is that of the file \"{}\".", file.path))
+            .into())
     }
 
     /// What the optimizer may believe of this column in one file.
@@ -227,6 +253,25 @@ fn precision<T: fmt::Debug + Clone + PartialEq + Eq + PartialOrd>(value: T, exac
 
 fn bound(value: ScalarValue, exact: bool) -> Precision<ScalarValue> {
     if value.is_null() { Precision::Absent } else { precision(value, exact) }
+}
+
+/// Delta's texts as values of the column's type, and where there is a text that means none.
+fn partition_values(texts: &StringArray, data_type: &DataType) -> Result<(ArrayRef, HashSet<usize>)> {
+    let lenient = CastOptions { safe: true, ..CastOptions::default() };
+    let values = cast_with_options(texts, data_type, &lenient)?;
+    let doubtful = |at: &usize| texts.is_valid(*at) && values.is_null(*at);
+    let mut unreadable: HashSet<usize> = (0..texts.len()).filter(doubtful).collect();
+    if unreadable.is_empty() {
+        return Ok((values, unreadable));
+    }
+    // Arrow does not read every year that a timestamp may have.
+    let value = |at: usize| match unreadable.contains(&at) {
+        false => ScalarValue::try_from_array(&values, at),
+        true => file_stats::timestamp(texts.value(at), data_type).map_or_else(|| ScalarValue::try_from(data_type), Ok),
+    };
+    let values = ScalarValue::iter_to_array((0..texts.len()).map(value).collect::<Result<Vec<_>>>()?)?;
+    unreadable.retain(|at| values.is_null(*at));
+    Ok((values, unreadable))
 }
 
 /// One entry a file; null where there is no bound, or none of the column's type.

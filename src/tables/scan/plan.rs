@@ -113,7 +113,12 @@ impl<'a> Draft<'a> {
             }
         }
         let partition_target = state.config().target_partitions();
-        Ok(Self { scan, projection, filters, limit, index, selected, cut, known, partition_target })
+        let draft = Self { scan, projection, filters, limit, index, selected, cut, known, partition_target };
+        let picked = draft.picked();
+        for (at, column) in &draft.known {
+            column.require_readable(scan.columns.schema.field(*at), draft.index().files(), &picked)?;
+        }
+        Ok(draft)
     }
 
     fn index(&self) -> &FileIndex {

@@ -92,7 +92,12 @@ fn by_constants(state: &dyn Session, columns: &Columns, index: &FileIndex, filte
     let expression = state.create_physical_expr(filter.clone(), &DFSchema::try_from(schema)?)?;
     let verdict = expression.evaluate(&batch)?.into_array(batch.num_rows())?;
     let verdict = verdict.as_boolean();
-    Ok((0..verdict.len()).map(|at| verdict.is_valid(at) && verdict.value(at)).collect())
+    // A value that cannot be read rules nothing out; the scan will say what is wrong.
+    let unknown: Vec<_> =
+        places.iter().filter_map(|at| columns.index(index, *at).transpose()).collect::<Result<_>>()?;
+    let keep =
+        |at: usize| verdict.is_valid(at) && verdict.value(at) || unknown.iter().any(|column| column.is_unreadable(at));
+    Ok((0..verdict.len()).map(keep).collect())
 }
 
 fn all_nullable(schema: &Schema) -> Schema {
