@@ -112,19 +112,23 @@ impl Folders {
         self.force_folders_of(path)
     }
 
-    /// Forces the folder of `path`, and above it every folder that this process has not forced yet.
+    /// Forces the folder of `path`, and as long as a folder is new to this process the one above it: that holds its name.
     fn force_folders_of(&self, path: &FilePath) -> io::Result<()> {
+        let mut new = Vec::new();
         for (steps, folder) in path.ancestors().skip(1).enumerate() {
-            if steps > 0 && self.forced.lock().contains(folder) {
-                break;
-            }
+            let known = self.forced.lock().contains(folder);
             match File::open(folder).and_then(|file| self.fsync(&file)) {
                 // A folder above ours that we may not open was there before us.
                 Err(error) if steps > 1 && error.kind() == io::ErrorKind::PermissionDenied => break,
                 done => done?,
             }
-            self.forced.lock().insert(folder.to_owned());
+            if known {
+                break;
+            }
+            new.push(folder.to_owned());
         }
+        // Not before: another thread that finds a folder here relies on all that are above it.
+        self.forced.lock().extend(new);
         Ok(())
     }
 

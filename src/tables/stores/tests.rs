@@ -17,6 +17,16 @@ async fn a_put_forces_file_and_folders_and_keeps_put_if_absent() {
     place.store.put_opts(&at, "one".into(), PutMode::Create.into()).await.unwrap();
     let first = stores.fsyncs();
     assert!(first >= 4, "file, b, a and the folder: {first}");
+    let fsyncs_of = async |path: &str| {
+        let before = stores.fsyncs();
+        place.store.put(&place.object_path(path).unwrap(), "x".into()).await.unwrap();
+        stores.fsyncs() - before
+    };
+    assert_eq!(fsyncs_of("a/b/d.json").await, 2, "file and b");
+    assert_eq!(fsyncs_of("a/e/f.json").await, 3, "file, e, and a, which holds e's name");
+    assert_eq!(fsyncs_of("a/e/g.json").await, 2, "file and e");
+    assert_eq!(fsyncs_of("h/i/j.json").await, 4, "file, i, h and the folder");
+    std::fs::remove_file(folder.path().join("a/b/d.json")).unwrap();
     let again = place.store.put_opts(&at, "two".into(), PutMode::Create.into()).await.unwrap_err();
     assert!(matches!(again, object_store::Error::AlreadyExists { .. }), "{again}");
     assert_eq!(place.store.get(&at).await.unwrap().bytes().await.unwrap(), "one");
