@@ -88,17 +88,21 @@ impl StrictLog {
     /// Finds the newest version, from the last checkpoint on.
     pub async fn open(&self) -> Result<Arc<Head>> {
         let _moving = self.moving.lock().await;
+        Ok(self.publish(self.newest().await?))
+    }
+
+    async fn newest(&self) -> Result<Head> {
         let hint = self.place.last_checkpoint().await?.unwrap_or_default();
         let mut listing = Listing::read(&self.place, hint).await?;
-        if listing.latest().is_none() && hint > 0 {
+        // The hint may name a checkpoint that is gone, or whose parts were never all written.
+        if listing.checkpoints.is_empty() && hint > 0 {
             listing = Listing::read(&self.place, 0).await?;
         }
         let Some(latest) = listing.latest() else {
             let message = format!("the location \"{}\" holds no Delta table", self.place.location);
             return Err(Error::new(ErrorKind::UndefinedFile, message));
         };
-        let head = self.replay_to(&listing, latest).await?;
-        Ok(self.publish(head))
+        self.replay_to(&listing, latest).await
     }
 
     /// The table at an older version.
@@ -168,9 +172,7 @@ impl StrictLog {
         let known = self.known()?.replayed.version;
         let latest = Listing::read(&self.place, known).await?.latest();
         if latest.is_some_and(|latest| latest > known) && self.read_commit(known + 1).await?.is_none() {
-            let _moving = self.moving.lock().await;
-            self.head.store(None);
-            drop(_moving);
+            // Readers and a failure here find the head that was there.
             self.open().await?;
         }
         Ok(())

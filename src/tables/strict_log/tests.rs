@@ -228,3 +228,39 @@ async fn a_handle_that_slept_through_a_log_cleanup_wakes_up_right() {
     assert_eq!(append(&sleeper, 30..40).await.version, 4);
     assert_eq!(ids(&fixture.open().await.snapshot()).await, (0..40).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_handle_that_cannot_catch_up_keeps_what_it_has() {
+    let fixture = Fixture::new();
+    let table = fixture.create(&two_longs()).await;
+    let sleeper = fixture.open().await;
+    append(&table, 0..10).await;
+    checkpoint(&table).await;
+    let log = fixture.folder.path().join("t/_delta_log");
+    for version in 0..2 {
+        std::fs::remove_file(log.join(format!("{version:020}.json"))).unwrap();
+    }
+    // The listing names the checkpoint; nothing can be read of it.
+    let file = log.join(format!("{:020}.checkpoint.parquet", 1));
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, "damaged").unwrap();
+    fixture.clock.advance(Duration::from_secs(3600));
+    assert!(sleeper.lock().await.is_err());
+    assert_eq!(sleeper.snapshot().version, 0, "readers go on");
+    std::fs::write(&file, whole).unwrap();
+    assert_eq!(append(&sleeper, 10..20).await.version, 2, "and writers as soon as the log can be read");
+}
+
+#[tokio::test]
+async fn a_hint_to_a_checkpoint_that_is_gone_costs_a_listing() {
+    let fixture = Fixture::new();
+    let table = fixture.create(&two_longs()).await;
+    append(&table, 0..10).await;
+    checkpoint(&table).await;
+    append(&table, 10..20).await;
+    checkpoint(&table).await;
+    let log = fixture.folder.path().join("t/_delta_log");
+    std::fs::remove_file(log.join(format!("{:020}.json", 0))).unwrap();
+    std::fs::remove_file(log.join(format!("{:020}.checkpoint.parquet", 2))).unwrap();
+    assert_eq!(ids(&fixture.open().await.snapshot()).await, (0..20).collect::<Vec<_>>());
+}
