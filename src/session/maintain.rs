@@ -50,7 +50,7 @@ impl Session {
             [] => scope.version.catalog.relations().filter(|relation| relation.table().is_some()).cloned().collect(),
             named => named.iter().map(|name| table(scope, name)).collect::<Result<_>>()?,
         };
-        let retain = vacuum.retain_hours.map(|hours| Duration::from_secs_f64(hours.max(0.0) * 3600.0));
+        let retain = vacuum.retain_hours.map(retention).transpose()?;
         let mut rows = TextRows::new(VACUUM_COLUMNS);
         for relation in relations {
             let options = VacuumOptions { retain, dry_run: vacuum.dry_run };
@@ -125,6 +125,13 @@ impl Session {
         }
         rows.reply(RowsTag::Select)
     }
+}
+
+fn retention(hours: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(hours * 3600.0).map_err(|error| {
+        Error::new(ErrorKind::InvalidParameterValue, "the retention of VACUUM is out of range")
+            .detail(error.to_string())
+    })
 }
 
 /// The table of that name; a view is none.
