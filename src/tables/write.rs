@@ -38,6 +38,8 @@ pub struct WriteOptions {
     pub row_group_bytes_max: usize,
     /// Files that one lane keeps open, one a partition; beyond that the largest is closed.
     pub open_files_max: usize,
+    /// What the open files of one lane may hold in memory; beyond that the largest row group is ended.
+    pub memory_bytes_max: usize,
     /// Lanes that encode at the same time. Above one, rows keep their order within a file but not across files.
     pub lanes: usize,
     /// Put into every file's `add` action.
@@ -54,6 +56,7 @@ impl Default for WriteOptions {
             row_group_rows_max: 1 << 20,
             row_group_bytes_max: 64 << 20,
             open_files_max: 64,
+            memory_bytes_max: 256 << 20,
             lanes: 1,
             tags: BTreeMap::new(),
             keys: Vec::new(),
@@ -150,6 +153,7 @@ async fn run_lane(lane: usize, target: Arc<Target>, mut batches: mpsc::Receiver<
                 }
             }
         }
+        flush_largest(&mut open, target.options.memory_bytes_max).await?;
     }
     // Nobody aborts a lane: a file that is being closed would appear behind the back of who deletes it.
     if !target.is_given_up() {
@@ -166,13 +170,28 @@ async fn make_room(
     closed: &mut Vec<FileEntry>,
     max: usize,
 ) -> Result<()> {
-    let memory: usize = open.values().map(OpenFile::memory_bytes).sum();
-    if open.len() < max.max(1) && memory < file::LANE_MEMORY_BYTES_MAX {
+    if open.len() < max.max(1) {
         return Ok(());
     }
     let largest = open.iter().max_by_key(|(_, file)| file.size_bytes()).map(|(partition, _)| partition.clone());
     if let Some(file) = largest.and_then(|partition| open.remove(&partition)) {
         closed.push(file.close().await?);
+    }
+    Ok(())
+}
+
+/// Ends row groups, the largest first, until the open files hold no more than `max` bytes.
+async fn flush_largest(open: &mut BTreeMap<Vec<Option<String>>, OpenFile>, max: usize) -> Result<()> {
+    let mut memory: usize = open.values().map(OpenFile::memory_bytes).sum();
+    while memory > max {
+        let Some(largest) = open.values_mut().max_by_key(|file| file.memory_bytes()) else { break };
+        let before = largest.memory_bytes();
+        largest.flush().await?;
+        match before.saturating_sub(largest.memory_bytes()) {
+            // No file has rows that are not written yet.
+            0 => break,
+            freed => memory = memory.saturating_sub(freed),
+        }
     }
     Ok(())
 }

@@ -26,8 +26,9 @@ use crate::tables::file_set::FileEntry;
 use crate::tables::file_stats::INEXACT_TAG;
 use crate::tables::snapshot::{Place, Snapshot};
 
-/// What a lane's open files may hold in memory before the largest is closed.
-pub(super) const LANE_MEMORY_BYTES_MAX: usize = 256 << 20;
+/// What goes to a store at once; that much of a row group that was ended stays in memory. Buckets take no less.
+const PART_BYTES: usize = 5 << 20;
+const PART_BYTES_ON_DISK: usize = 1 << 20;
 /// Delta's default for `delta.dataSkippingNumIndexedCols`.
 const INDEXED_COLUMNS: i64 = 32;
 
@@ -145,8 +146,10 @@ impl OpenFile {
         let options =
             ArrowWriterOptions::new().with_properties(target.properties.clone()).with_skip_arrow_metadata(true);
         let schema = Arc::clone(&target.data_schema);
-        let writer = AsyncArrowWriter::try_new_with_options(BufWriter::new(store, location), schema, options)
-            .map_err(parquet_error)?;
+        let on_disk = target.place.location.scheme() == "file";
+        let part_bytes = if on_disk { PART_BYTES_ON_DISK } else { PART_BYTES };
+        let file = BufWriter::with_capacity(store, location, part_bytes);
+        let writer = AsyncArrowWriter::try_new_with_options(file, schema, options).map_err(parquet_error)?;
         Ok(Self {
             target: Arc::clone(target),
             partition: partition.to_vec(),
@@ -163,9 +166,14 @@ impl OpenFile {
         self.rows += batch.num_rows() as u64;
         self.writer.write(batch).await.map_err(parquet_error)?;
         if self.writer.in_progress_size() >= self.target.options.row_group_bytes_max {
-            self.writer.flush().await.map_err(parquet_error)?;
+            self.flush().await?;
         }
         Ok(self)
+    }
+
+    /// Ends the row group.
+    pub async fn flush(&mut self) -> Result<()> {
+        self.writer.flush().await.map_err(parquet_error)
     }
 
     /// True once the file is as large as it should be.

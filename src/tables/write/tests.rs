@@ -4,10 +4,11 @@ use arrow::array::{
     ArrayRef, Date32Array, Float64Array, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use datafusion::common::ScalarValue;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use super::*;
 use crate::catalog::pg_type::PgType;
-use crate::tables::fixture::{Fixture, column, ids, longs, read_files, stream, two_longs};
+use crate::tables::fixture::{Fixture, batch_of, column, ids, longs, read_files, stream, two_longs};
 use crate::tables::{Change, TableSpec};
 
 fn small_files() -> WriteOptions {
@@ -130,4 +131,29 @@ async fn statistics_are_exact_or_say_that_they_are_not() {
     assert_eq!(bounds("t"), (micros(1_000_001), micros(1_000_003), Some(0), true));
     assert_eq!(bounds("d").0, Some(ScalarValue::Date32(Some(-1))));
     assert_eq!(bounds("none").2, Some(3));
+}
+
+#[tokio::test]
+async fn open_files_that_hold_too_much_end_their_row_groups_and_go_on() {
+    let fixture = Fixture::new();
+    let spec = TableSpec { partitioned_by: vec!["v".into()], ..two_longs() };
+    let table = fixture.create(&spec).await;
+    let mut writer = table.lock().await.unwrap();
+    // Ids that do not compress, in eight partitions.
+    let mix = |id: i64| id.wrapping_mul(0x9E37_79B9_7F4A_7C15_u64.cast_signed());
+    let batch = |at: i64| batch_of(&(at * 8192..(at + 1) * 8192).map(|id| (mix(id), id % 8)).collect());
+    let options = WriteOptions { memory_bytes_max: 1 << 20, ..WriteOptions::default() };
+    let files = writer.write(stream((0..40).map(batch).collect()), &options).await.unwrap();
+    assert_eq!(files.len(), 8, "a file a partition");
+    let snapshot = writer.commit(Change::append(files)).await.unwrap();
+    let mut groups = 0;
+    for file in snapshot.files().iter() {
+        let path = fixture.folder.path().join("t").join(&file.path);
+        let reader = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
+        groups += reader.metadata().num_row_groups();
+    }
+    assert!(groups >= 12, "{groups} row groups of 2.5 MiB");
+    let mut wanted: Vec<_> = (0..40 * 8192).map(mix).collect();
+    wanted.sort_unstable();
+    assert_eq!(ids(&snapshot).await, wanted);
 }
