@@ -174,14 +174,31 @@ impl TableWriter {
     }
 }
 
-/// The commit that makes `change` on top of `base`.
-pub(in crate::tables) fn build(change: &Change, base: &Snapshot, now_ms: i64) -> Result<Commit> {
-    let append_only = base.properties().get("delta.appendOnly").is_some_and(|value| value == "true");
-    if append_only && change.data_change && !change.removed.is_empty() {
+/// An error where the table's properties do not let us make the change.
+fn refuse_change(change: &Change, base: &Snapshot) -> Result<()> {
+    if !change.data_change || change.removed.is_empty() {
+        return Ok(());
+    }
+    let is_on = |name: &str| base.properties().get(name).is_some_and(|value| value == "true");
+    if is_on("delta.appendOnly") {
         let message = format!("the table at \"{}\" is append-only", base.location());
         return Err(Error::new(ErrorKind::ObjectNotInPrerequisiteState, message)
             .hint("ALTER TABLE ... SET (delta.appendOnly = false) allows changes again."));
     }
+    // Who reads the feed takes what is added and removed together for rows that were all changed, unless files say more.
+    if is_on("delta.enableChangeDataFeed") && !change.added.is_empty() {
+        let message =
+            format!("the table at \"{}\" has a change data feed, which cannot be written yet", base.location());
+        return Err(Error::unsupported(message)
+            .detail("Rows can be added, and files deleted as a whole.")
+            .hint("ALTER TABLE ... RESET (delta.enableChangeDataFeed) ends the feed and allows all changes."));
+    }
+    Ok(())
+}
+
+/// The commit that makes `change` on top of `base`.
+pub(in crate::tables) fn build(change: &Change, base: &Snapshot, now_ms: i64) -> Result<Commit> {
+    refuse_change(change, base)?;
     // Time never runs backwards in a log: time travel searches it.
     let now_ms = now_ms.max(base.committed_at_ms + 1);
     let definition = match &change.metadata {

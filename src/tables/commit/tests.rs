@@ -314,3 +314,24 @@ async fn append_only_and_read_only_tables_say_so() {
     let error = writer.commit(Change::append(Vec::new())).await.unwrap_err();
     assert!(error.sqlstate() == "0A000" && error.message().contains("rowTracking"), "{error}");
 }
+
+#[tokio::test]
+async fn a_change_data_feed_is_not_left_out() {
+    let fixture = Fixture::new();
+    let mut spec = two_longs();
+    spec.properties.insert("delta.enableChangeDataFeed".into(), "true".into());
+    let table = fixture.create(&spec).await;
+    append(&table, 0..10).await;
+    append(&table, 10..20).await;
+    for op in [Op::Update, Op::Merge, Op::DeleteSome] {
+        let mut writer = table.lock().await.unwrap();
+        let change = op.prepare(&writer, 0).await;
+        assert_eq!(writer.commit(change).await.unwrap_err().sqlstate(), "0A000", "{op:?}");
+    }
+    for op in [Op::Append, Op::Optimize, Op::DeleteAll] {
+        let mut writer = table.lock().await.unwrap();
+        let change = op.prepare(&writer, 0).await;
+        writer.commit(change).await.unwrap();
+    }
+    assert_eq!(table.snapshot().files().len(), 0);
+}
