@@ -135,6 +135,14 @@ impl RelationDef {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// True where rows are written under the other definition as under this one: names, owners and comments may differ.
+    pub fn stores_like(&self, other: &Self) -> bool {
+        let stored = |relation: &Self| -> Vec<ColumnDef> {
+            relation.columns.iter().map(|column| ColumnDef { comment: None, ..column.clone() }).collect()
+        };
+        self.oid == other.oid && self.kind == other.kind && stored(self) == stored(other)
+    }
+
     /// The word for the relation in messages: `table` or `view`.
     pub fn kind_name(&self) -> &'static str {
         match &self.kind {

@@ -7,9 +7,9 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, Spanned, TableFactor};
 
-use crate::catalog::Found;
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::ObjectName;
+use crate::catalog::{Found, Snapshot};
 use crate::dialect;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -95,12 +95,38 @@ impl Target {
 }
 
 impl Engine {
-    /// Locks the target for writing, and gives the scope that sees the version it will be based on.
+    /// Locks the target for writing, and gives the scope that sees the version it will be based on. Who held the lock
+    /// before may have changed the definition that the statement was planned against: then the error is 40001.
     pub(in crate::engine) async fn lock(&self, scope: &Scope, target: &Target) -> Result<(TableWriter, Scope)> {
-        let writer = scope.version.table(target.relation.oid)?.lock().await?;
-        let version = scope.version.with_snapshot(target.relation.oid, Arc::clone(writer.snapshot()));
+        let planned = &target.relation;
+        let writer = scope.version.table(planned.oid)?.lock().await?;
+        refuse_changed(&self.buffer().current().catalog, planned)?;
+        let snapshot = writer.snapshot();
+        // Another program may have changed it, too; the catalog has not heard of that yet.
+        let seen = scope.version.snapshot(planned.oid)?.arrow_schema();
+        if !Arc::ptr_eq(seen, snapshot.arrow_schema()) && !crate::buffer::agrees(planned, snapshot)? {
+            self.buffer().follow(planned.oid, Arc::clone(snapshot))?;
+            return Err(changed(planned));
+        }
+        let version = scope.version.with_snapshot(planned.oid, Arc::clone(snapshot));
         Ok((writer, Scope { version: Arc::new(version), ..scope.clone() }))
     }
+}
+
+/// An error where rows are not written any more as `planned` says.
+pub(in crate::engine) fn refuse_changed(catalog: &Snapshot, planned: &RelationDef) -> Result<()> {
+    match catalog.relation_by_oid(planned.oid) {
+        Some(held) if held.stores_like(planned) => Ok(()),
+        _ => Err(changed(planned)),
+    }
+}
+
+fn changed(planned: &RelationDef) -> Error {
+    let message = format!(
+        "could not serialize access to table \"{}\" due to a concurrent change of its definition",
+        planned.name
+    );
+    Error::new(ErrorKind::SerializationFailure, message).hint("Run the statement again.")
 }
 
 /// Where a name stands in the statement.

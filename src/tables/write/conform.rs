@@ -13,28 +13,33 @@ use crate::tables::snapshot::Snapshot;
 pub(super) struct Conform {
     schema: SchemaRef,
     /// Where each column of the table is in the stream.
-    source: Vec<Option<usize>>,
+    source: Vec<usize>,
 }
 
 impl Conform {
-    /// Columns are found by name; one that the stream lacks is NULL, one too many is an error.
+    /// Columns are found by name. One that the stream lacks is an error, as is one too many: whoever writes rows knows
+    /// all columns, or goes by a definition that is no longer the table's.
     pub fn new(snapshot: &Snapshot, stream: &Schema) -> Result<Self> {
         let schema = Arc::clone(snapshot.arrow_schema());
         if let Some(unknown) = stream.fields().iter().find(|field| schema.index_of(field.name()).is_err()) {
             let message = format!("column \"{}\" is not in the table at \"{}\"", unknown.name(), snapshot.location());
             return Err(Error::new(ErrorKind::UndefinedColumn, message));
         }
-        let source = schema.fields().iter().map(|field| stream.index_of(field.name()).ok()).collect();
+        let place = |name: &String| {
+            let lacks = || format!("rows for the table at \"{}\" lack column \"{name}\"", snapshot.location());
+            stream.index_of(name).map_err(|_| Error::internal(lacks()))
+        };
+        let source = schema.fields().iter().map(|field| place(field.name())).collect::<Result<_>>()?;
         Ok(Self { schema, source })
     }
 
     /// The batch with the table's columns, partition columns included.
     pub fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let columns = self.schema.fields().iter().zip(&self.source).map(|(field, source)| {
-            let column = match source {
-                Some(at) if batch.column(*at).data_type() == field.data_type() => Arc::clone(batch.column(*at)),
-                Some(at) => cast(batch.column(*at), field.data_type())?,
-                None => arrow::array::new_null_array(field.data_type(), batch.num_rows()),
+            let column = batch.column(*source);
+            let column = match column.data_type() == field.data_type() {
+                true => Arc::clone(column),
+                false => cast(column, field.data_type())?,
             };
             match field.is_nullable() || !has_null(&column) {
                 true => Ok(column),

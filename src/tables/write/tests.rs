@@ -90,6 +90,9 @@ async fn what_a_table_cannot_hold_is_refused() {
     assert_eq!(writer.write(batch(Some(""), Some(1)), &options).await.unwrap_err().sqlstate(), "22023");
     assert_eq!(writer.write(batch(Some("x"), None), &options).await.unwrap_err().sqlstate(), "23502");
     assert_eq!(writer.write(stream(vec![longs(0..1)]), &options).await.unwrap_err().sqlstate(), "42703");
+    let lacking = RecordBatch::try_from_iter([("p", Arc::new(StringArray::from(vec!["x"])) as ArrayRef)]).unwrap();
+    let error = writer.write(stream(vec![lacking]), &options).await.unwrap_err();
+    assert!(error.sqlstate() == "XX000" && error.message().contains("lack column \"n\""), "{error}");
     assert_eq!(writer.write(batch(Some("x"), Some(1)), &options).await.unwrap().len(), 1);
 }
 
