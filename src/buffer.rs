@@ -170,21 +170,30 @@ impl Buffer {
         Ok(result)
     }
 
+    /// What [`Buffer::define`] would say to an edit; nothing is changed.
+    pub fn rehearse<T>(&self, edit: impl FnOnce(&mut Draft) -> Result<T>) -> Result<T> {
+        edit(&mut self.catalog.draft())
+    }
+
     /// Publishes a version that another writer or RESTORE has made; the catalog follows what it says of columns.
     pub fn follow(&self, oid: Oid, snapshot: Arc<tables::Snapshot>) -> Result<()> {
         let version = self.current();
-        let relation = version.catalog.relation_by_oid(oid);
-        match relation.map(|relation| mend::mended(&relation, &snapshot)).transpose()?.flatten() {
-            None => {
-                self.publish(oid, snapshot);
-                Ok(())
-            }
-            Some(mended) => {
-                let opened = vec![(oid, Arc::clone(version.table(oid)?))];
-                let changes = TableChanges { opened, closed: Vec::new() };
-                self.define(|draft| draft.replace_relation(mended), |()| changes)
-            }
+        let Some(relation) = version.catalog.relation_by_oid(oid) else { return Ok(()) };
+        if agrees(&relation, &snapshot)? {
+            self.publish(oid, snapshot);
+            return Ok(());
         }
+        let table = version.table(oid)?;
+        // An ALTER TABLE or a DROP of this process may have come since: what they have left is mended, if it has to be.
+        let mend = |draft: &mut Draft| match draft.relation_by_oid(oid) {
+            Some(held) => {
+                let mended = mend::mended(&held, &table.snapshot())?;
+                mended.map_or(Ok(()), |mended| draft.replace_relation(mended)).map(|()| true)
+            }
+            None => Ok(false),
+        };
+        let opened = |is_there: &bool| is_there.then(|| (oid, Arc::clone(table))).into_iter().collect();
+        self.define(mend, |is_there| TableChanges { opened: opened(is_there), closed: Vec::new() }).map(drop)
     }
 
     /// Looks for versions that others have committed to this table, and publishes what it finds.

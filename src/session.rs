@@ -40,6 +40,8 @@ mod settings;
 mod statement;
 mod statements;
 mod style;
+#[cfg(test)]
+mod tests;
 pub mod text;
 mod transaction;
 

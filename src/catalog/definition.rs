@@ -180,6 +180,19 @@ impl ConstraintDef {
 }
 
 impl TableDef {
+    /// Gives a column another name in the keys and the layout.
+    pub fn rename_column(&mut self, column: &str, name: &str) {
+        let lists = [&mut self.partitioned_by, &mut self.clustered_by];
+        let keys = self.constraints.iter_mut().filter_map(|constraint| match &mut constraint.kind {
+            ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => Some(columns),
+            ConstraintKind::ForeignKey { columns, .. } => Some(columns),
+            ConstraintKind::Check { .. } => None,
+        });
+        for entry in lists.into_iter().chain(keys).flatten().filter(|entry| *entry == column) {
+            name.clone_into(entry);
+        }
+    }
+
     /// The columns of the primary key; empty when there is none.
     pub fn primary_key(&self) -> &[String] {
         self.constraints

@@ -493,3 +493,33 @@ fn changes_of_many_threads_are_all_there() {
     assert_eq!(catalog.snapshot().relations().count(), 40);
     assert_eq!(catalog.check().unwrap(), []);
 }
+
+#[test]
+fn a_change_of_a_table_keeps_what_others_have_changed_meanwhile() {
+    let catalog = Catalog::in_memory().unwrap();
+    let target = make(&catalog, table("target"));
+    let mut source = table("source");
+    let key = |columns: &[&str]| ConstraintKind::ForeignKey {
+        columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+        references: target,
+        referenced_columns: vec!["a".into()],
+    };
+    let RelationKind::Table(definition) = &mut source.kind else { unreachable!() };
+    definition.constraints.push(ConstraintDef { oid: Oid::NONE, name: "gone".to_owned(), kind: key(&["a"]) });
+    let oid = make(&catalog, source);
+    let old = catalog.snapshot().relation_by_oid(oid).unwrap();
+    change(&catalog, |draft| draft.rename_relation(oid, "renamed")).unwrap();
+    change(&catalog, |draft| draft.comment_on_relation(oid, Some("whole".to_owned()))).unwrap();
+    change(&catalog, |draft| draft.comment_on_column(oid, "b", Some("part".to_owned()))).unwrap();
+    change(&catalog, |draft| draft.drop_relations(&[target], true)).unwrap();
+    let mut new = RelationDef::clone(&old);
+    new.columns.push(column(3, "c", PgType::Int4));
+    new.columns[0].comment = Some("mine".to_owned());
+    change(&catalog, |draft| draft.change_relation(&old, new)).unwrap();
+    let now = catalog.snapshot().relation_by_oid(oid).unwrap();
+    assert_eq!((now.name.as_str(), now.comment.as_deref()), ("renamed", Some("whole")));
+    let comments: Vec<_> = now.columns.iter().map(|column| column.comment.as_deref()).collect();
+    assert_eq!(comments, [Some("mine"), Some("part"), None]);
+    assert!(now.table().unwrap().constraints.is_empty(), "the key of a dropped table is back");
+    assert_eq!(catalog.check().unwrap(), []);
+}

@@ -18,7 +18,7 @@ use crate::engine::insert::source_column;
 use crate::engine::overlay::Overlay;
 use crate::engine::plan::Planner;
 use crate::engine::run::bound;
-use crate::engine::target::Target;
+use crate::engine::target::{Target, refuse_changed};
 use crate::engine::update::has_subquery;
 use crate::engine::write::{Filling, column_expression};
 use crate::engine::{Engine, Planned, Scope};
@@ -92,20 +92,20 @@ impl Engine {
         Ok(count)
     }
 
-    /// Gives a table another definition: one commit, and then `edit` in the catalog, visible together. Once the commit has
-    /// begun both are finished, also when the client has gone. Gives the number of rows that were written.
+    /// Gives a table another definition: one commit, and then its entry in the catalog, visible together. Once the commit
+    /// has begun both are finished, also when the client has gone. Gives the number of rows that were written.
     pub async fn redefine(
         &self,
         scope: &Scope,
         redefined: Redefined,
         operation: &str,
-        edit: impl FnOnce(&mut Draft) -> Result<()> + Send + 'static,
         cancel: &CancellationToken,
     ) -> Result<u64> {
         let Redefined { old, new, metadata, rows, requirements } = redefined;
-        let oid = old.oid;
-        let target = Target { alias: old.name.clone(), relation: old };
+        let target = Target { alias: old.name.clone(), relation: Arc::clone(&old) };
         let (mut writer, scope) = self.lock(scope, &target).await?;
+        // What the catalog refuses must not be in the log.
+        self.buffer().rehearse(|draft| draft.change_relation(&old, new.clone()))?;
         for requirement in requirements {
             self.require(&scope, &target, requirement, cancel).await?;
         }
@@ -127,13 +127,26 @@ impl Engine {
         let buffer = Arc::clone(self.buffer());
         let finished = tokio::spawn(async move {
             writer.commit(change).await?;
-            let opened = vec![(oid, Arc::clone(writer.table()))];
+            let opened = vec![(old.oid, Arc::clone(writer.table()))];
+            let edit = |draft: &mut Draft| draft.change_relation(&old, new);
             buffer.define(edit, |()| TableChanges { opened, closed: Vec::new() })
         });
         let finished: Result<()> = finished.await.map_err(|error| {
             Error::new(ErrorKind::StatementCompletionUnknown, format!("the commit ended unexpectedly: {error}"))
         })?;
         finished.map(|()| count)
+    }
+
+    /// As [`Engine::redefine`], for what the table's log does not know. It waits for who changes the table, too: an ALTER
+    /// TABLE must not find at its end that the definition is another one than at its start.
+    pub async fn redefine_in_catalog(&self, scope: &Scope, old: &Arc<RelationDef>, new: RelationDef) -> Result<()> {
+        let target = Target { alias: old.name.clone(), relation: Arc::clone(old) };
+        let (_writer, _) = self.lock(scope, &target).await?;
+        let edit = |draft: &mut Draft| {
+            refuse_changed(draft, old)?;
+            draft.change_relation(old, new)
+        };
+        self.buffer().define(edit, |()| TableChanges::default())
     }
 
     /// The rows that the table gets instead of those it has, as its new columns store them.

@@ -45,7 +45,9 @@ impl Session {
                 draft.move_relation(relation.oid, schema)
             })?,
             AlterTable::RenameColumn { column, to } => self.rename_column(scope, &relation, column, to, cancel).await?,
-            AlterTable::RenameConstraint { constraint, to } => self.rename_constraint(&relation, constraint, to)?,
+            AlterTable::RenameConstraint { constraint, to } => {
+                self.rename_constraint(scope, &relation, constraint, to).await?;
+            }
             AlterTable::Changes(changes) => match changes.as_slice() {
                 // Of the changes in a list this one is for views, too.
                 [TableChange::OwnerTo(role)] => self.define(|draft| {
@@ -79,8 +81,7 @@ impl Session {
             [TableChange::ResetOptions(_)] => "UNSET TBLPROPERTIES",
             _ => "CHANGE COLUMN",
         };
-        let new = alteration.definition();
-        self.alter(scope, relation, alteration, operation, |draft| draft.replace_relation(new), cancel).await
+        self.alter(scope, relation, alteration, operation, cancel).await
     }
 
     fn gather(&self, scope: &Scope, alteration: &mut Alteration, change: &TableChange) -> Result<()> {
@@ -142,27 +143,23 @@ impl Session {
         to: &str,
         cancel: &CancellationToken,
     ) -> Result<()> {
-        let oid = relation.oid;
         if relation.table().is_none() {
-            return self.define(|draft| draft.rename_column(oid, column, to));
+            return self.define(|draft| draft.rename_column(relation.oid, column, to));
         }
         let mut alteration = Alteration::of(relation)?;
         alteration.position(column)?;
         self.refuse_dependents(scope, relation, column)?;
         alteration.rename_column(column, to)?;
-        let (column, to) = (column.to_owned(), to.to_owned());
-        let edit = move |draft: &mut Draft| draft.rename_column(oid, &column, &to);
-        self.alter(scope, relation, alteration, "RENAME COLUMN", edit, cancel).await
+        self.alter(scope, relation, alteration, "RENAME COLUMN", cancel).await
     }
 
-    /// Makes the changes: in the log, if it has to say something of them, then by `edit` in the catalog.
+    /// Makes the changes: in the log, if it has to say something of them, then in the catalog.
     async fn alter(
         &self,
         scope: &Scope,
         relation: &Arc<RelationDef>,
         mut alteration: Alteration,
         operation: &str,
-        edit: impl FnOnce(&mut Draft) -> Result<()> + Send + 'static,
         cancel: &CancellationToken,
     ) -> Result<()> {
         let engine = self.server.engine();
@@ -170,16 +167,24 @@ impl Session {
         let new = alteration.definition();
         engine.check_definition(scope, &new)?;
         self.tell_unenforced(&new, &relation.table().map(|table| table.constraints.clone()).unwrap_or_default());
-        let Some(metadata) = alteration.metadata() else { return self.define(edit) };
+        let Some(metadata) = alteration.metadata() else {
+            return engine.redefine_in_catalog(scope, relation, new).await;
+        };
         if alteration.rewrites && scope.version.snapshot(relation.oid)?.files().rows() != Some(0) {
             self.notice(format!("this change writes table \"{}\" again", relation.name));
         }
         let rows = if alteration.rewrites { NewRows::From(alteration.values) } else { NewRows::Kept };
         let redefined = Redefined { old: Arc::clone(relation), new, metadata, rows, requirements };
-        engine.redefine(scope, redefined, operation, edit, cancel).await.map(drop)
+        engine.redefine(scope, redefined, operation, cancel).await.map(drop)
     }
 
-    fn rename_constraint(&self, relation: &Arc<RelationDef>, constraint: &str, to: &str) -> Result<()> {
+    async fn rename_constraint(
+        &self,
+        scope: &Scope,
+        relation: &Arc<RelationDef>,
+        constraint: &str,
+        to: &str,
+    ) -> Result<()> {
         let mut alteration = Alteration::of(relation)?;
         let found = alteration.table.constraints.iter_mut().find(|held| held.name == constraint).ok_or_else(|| {
             Error::new(
@@ -191,7 +196,7 @@ impl Session {
             return Err(Error::unsupported("a check constraint cannot be renamed").hint("Drop it and add it again."));
         }
         found.name = to.to_owned();
-        self.define(|draft| draft.replace_relation(alteration.definition()))
+        self.server.engine().redefine_in_catalog(scope, relation, alteration.definition()).await
     }
 
     /// A view that stands on the table would break: name it.

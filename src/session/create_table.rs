@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::buffer::TableChanges;
-use crate::catalog::Draft;
 use crate::catalog::constraint_name;
 use crate::catalog::definition::{ColumnDef, ConstraintDef, ConstraintKind, RelationDef, RelationKind, TableDef};
 use crate::catalog::name::{ObjectName, Oid};
@@ -130,9 +129,8 @@ impl Session {
         self.tell_unenforced(&new, &before.constraints);
         let query = create.query.as_ref().filter(|_| !create.with_no_data);
         let rows = NewRows::Given(query.map(|query| (query.clone(), parameters.to_vec())));
-        let redefined = Redefined { old: Arc::clone(old), new: new.clone(), metadata, rows, requirements: Vec::new() };
-        let edit = move |draft: &mut Draft| draft.replace_relation(new);
-        let count = self.server.engine().redefine(scope, redefined, "CREATE OR REPLACE TABLE", edit, cancel).await?;
+        let redefined = Redefined { old: Arc::clone(old), new, metadata, rows, requirements: Vec::new() };
+        let count = self.server.engine().redefine(scope, redefined, "CREATE OR REPLACE TABLE", cancel).await?;
         Ok(Tag(match query {
             Some(_) => format!("SELECT {count}"),
             None => "CREATE TABLE".to_owned(),

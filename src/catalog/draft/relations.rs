@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::catalog::definition::{ConstraintKind, RelationDef, RelationKind};
+use crate::catalog::definition::{ColumnDef, ConstraintKind, RelationDef, RelationKind};
 use crate::catalog::dependency::{Dependents, dependents, describe, still_needed};
 use crate::catalog::draft::{Draft, check_name, is_system_schema};
 use crate::catalog::name::{NAME_BYTES_MAX, Oid};
@@ -29,6 +29,37 @@ impl Draft {
             return Err(Error::internal(format!("relation \"{}\" is renamed by a replacement", old.name)));
         }
         self.put_checked(relation)?;
+        Ok(())
+    }
+
+    /// Changes a table from `old` to `new`. What others may have changed since without the table's lock stays theirs: its
+    /// place, owner and comments, and keys to tables that are gone.
+    pub fn change_relation(&mut self, old: &RelationDef, mut new: RelationDef) -> Result<()> {
+        let held = self.existing(old.oid)?;
+        (new.schema, new.name) = (held.schema, held.name.clone());
+        if new.owner == old.owner {
+            new.owner = held.owner;
+        }
+        if new.comment == old.comment {
+            new.comment.clone_from(&held.comment);
+        }
+        for column in &mut new.columns {
+            let same = |other: &&ColumnDef| other.number == column.number;
+            let (before, now) = (old.columns.iter().find(same), held.columns.iter().find(same));
+            if let (Some(before), Some(now)) = (before, now)
+                && before.comment == column.comment
+            {
+                column.comment.clone_from(&now.comment);
+            }
+        }
+        if let (RelationKind::Table(table), Some(before), Some(now)) = (&mut new.kind, old.table(), held.table()) {
+            let kept = |constraint| match before.constraints.contains(&constraint) {
+                true => now.constraints.iter().find(|held| held.oid == constraint.oid).cloned(),
+                false => Some(constraint),
+            };
+            table.constraints = std::mem::take(&mut table.constraints).into_iter().filter_map(kept).collect();
+        }
+        self.put_checked(new)?;
         Ok(())
     }
 
@@ -128,15 +159,7 @@ impl Draft {
         };
         relation.columns[position].name = name.to_owned();
         if let RelationKind::Table(table) = &mut relation.kind {
-            let lists = [&mut table.partitioned_by, &mut table.clustered_by];
-            let constraints = table.constraints.iter_mut().filter_map(|constraint| match &mut constraint.kind {
-                ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => Some(columns),
-                ConstraintKind::ForeignKey { columns, .. } => Some(columns),
-                ConstraintKind::Check { .. } => None,
-            });
-            for entry in lists.into_iter().chain(constraints).flatten().filter(|entry| *entry == column) {
-                name.clone_into(entry);
-            }
+            table.rename_column(column, name);
         }
         self.rename_referenced_column(oid, column, name);
         self.put_relation(relation);

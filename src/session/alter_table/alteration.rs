@@ -122,7 +122,7 @@ impl Alteration {
                 .hint("CREATE TABLE ... AS SELECT with the new name."));
         }
         self.new.columns[position].name = to.to_owned();
-        self.table.clustered_by.iter_mut().filter(|name| *name == column).for_each(|name| *name = to.to_owned());
+        self.table.rename_column(column, to);
         self.rewrites = true;
         Ok(())
     }
