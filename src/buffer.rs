@@ -199,11 +199,15 @@ impl Buffer {
     /// Looks for versions that others have committed to this table, and publishes what it finds.
     pub async fn refresh(&self, oid: Oid) -> Result<()> {
         let version = self.current();
-        let snapshot = version.table(oid)?.refresh().await?;
-        match snapshot.version > version.snapshot(oid)?.version {
-            true => self.follow(oid, snapshot),
-            false => Ok(()),
+        let table = version.table(oid)?;
+        let snapshot = table.refresh().await?;
+        if snapshot.version <= version.snapshot(oid)?.version {
+            return Ok(());
         }
+        // Another definition may be that of an ALTER TABLE of this process, whose entry in the catalog is on its way.
+        let agrees = version.catalog.relation_by_oid(oid).map(|relation| agrees(&relation, &snapshot)).transpose()?;
+        let _writer = if agrees == Some(false) { Some(table.lock().await?) } else { None };
+        self.follow(oid, snapshot)
     }
 }
 

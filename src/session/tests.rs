@@ -3,12 +3,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, TableChanges};
+use crate::catalog::definition::{ColumnDef, RelationDef};
 use crate::catalog::{Catalog, FolderLock};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -203,13 +205,38 @@ async fn a_column_that_another_program_added_is_not_lost() {
     let buffer = slow.server.buffer();
     let foreign = Table::open(buffer.stores(), &Clock::Real, &location).await.unwrap();
     let mut columns = relation.columns.clone();
-    columns.push(crate::catalog::definition::ColumnDef { number: 3, name: "x".into(), ..columns[1].clone() });
+    columns.push(ColumnDef { number: 3, name: "x".into(), ..columns[1].clone() });
     let mut change = Change::new(Operation::new("ADD COLUMNS"));
     change.metadata = Some(MetadataChange { columns: Some(columns), ..MetadataChange::default() });
     foreign.lock().await.unwrap().commit(change).await.unwrap();
     assert_eq!(code(late(&slow, &scope, "UPDATE t SET v = 'c' WHERE k = 1").await), "40001");
     done(&slow, "UPDATE t SET v = 'c', x = 'd' WHERE k = 1").await;
     assert_eq!(rows(&quick, "SELECT * FROM t ORDER BY k").await.unwrap(), ["1 c d", "2 b NULL"]);
+}
+
+#[tokio::test]
+async fn nobody_follows_an_alter_that_is_not_done() {
+    let (_folder, slow, quick) = two_sessions().await;
+    let version = slow.scope().version.clone();
+    let relation = version.catalog.relations().find(|relation| relation.name == "t").unwrap().clone();
+    let mut writer = version.table(relation.oid).unwrap().lock().await.unwrap();
+    let mut new = RelationDef::clone(&relation);
+    new.columns[1].not_null = true;
+    let mut change = Change::new(Operation::new("CHANGE COLUMN"));
+    change.metadata = Some(MetadataChange { columns: Some(new.columns.clone()), ..MetadataChange::default() });
+    writer.commit(change).await.unwrap();
+    let buffer = quick.server.buffer();
+    let mut following = Box::pin(buffer.refresh(relation.oid));
+    let waits = tokio::time::timeout(Duration::from_millis(200), &mut following).await;
+    assert!(waits.is_err(), "the entry in the catalog is still to come");
+    new.columns[1].default = Some("'z'".to_owned());
+    let opened = vec![(relation.oid, Arc::clone(writer.table()))];
+    let changes = TableChanges { opened, closed: Vec::new() };
+    buffer.define(|draft| draft.change_relation(&relation, new), |()| changes).unwrap();
+    drop(writer);
+    following.await.unwrap();
+    let relation = buffer.current().catalog.relation_by_oid(relation.oid).unwrap();
+    assert_eq!(relation.column("v").unwrap().default.as_deref(), Some("'z'"));
 }
 
 #[tokio::test]
