@@ -404,3 +404,42 @@ async fn a_merge_writes_again_only_the_files_that_hold_its_keys() {
     let counts = lines(&session, "SELECT v, count(*) FROM t GROUP BY v ORDER BY v").await;
     assert_eq!(counts, [["added", "5"], ["new", "100"], ["old", "9900"]]);
 }
+
+/// Runs a statement until no concurrent change is in its way.
+async fn insist(session: &Session, sql: &str) {
+    while let Err(error) = session.sql(sql).await {
+        assert_eq!(error.sqlstate(), "40001", "{sql}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn columns_that_are_added_beside_other_changes_are_not_lost() {
+    let (_folder, database) = database().await;
+    let session = database.session().unwrap();
+    done(&session, "CREATE TABLE t (k int, v int)").await;
+    done(&session, "INSERT INTO t SELECT n, 0 FROM generate_series(1, 700) AS g(n)").await;
+    let mut tasks = tokio::task::JoinSet::new();
+    let mut repeat = |count: usize, sql: fn(usize) -> String| {
+        let session = database.session().unwrap();
+        tasks.spawn(async move {
+            for at in 0..count {
+                insist(&session, &sql(at)).await;
+            }
+        });
+    };
+    repeat(6, |at| format!("ALTER TABLE t ADD COLUMN a{at} int DEFAULT {at}"));
+    repeat(6, |at| format!("ALTER TABLE t ADD COLUMN b{at} int DEFAULT {at}"));
+    repeat(6, |at| format!("ALTER TABLE t ALTER COLUMN k SET DEFAULT {at}"));
+    repeat(12, |_| "UPDATE t SET v = v + 1 WHERE k % 7 = 0".to_owned());
+    repeat(12, |at| format!("INSERT INTO t (k, v) VALUES ({}, 0)", 1000 + at * 7));
+    repeat(12, |at| format!("DELETE FROM t WHERE k = {}", at * 7 + 1));
+    tasks.join_all().await;
+    for at in 0..6 {
+        let lost = format!("SELECT count(*) FROM t WHERE a{at} IS DISTINCT FROM {at} OR b{at} IS DISTINCT FROM {at}");
+        assert_eq!(lines(&session, &lost).await, [["0"]], "a{at} or b{at}");
+    }
+    let sums = "SELECT count(*), sum(v), min(v) FILTER (WHERE k % 7 = 0) FROM t";
+    assert_eq!(lines(&session, sums).await, [["700", "1200", "12"]]);
+    done(&session, "INSERT INTO t (v) VALUES (-1)").await;
+    assert_eq!(lines(&session, "SELECT k FROM t WHERE v = -1").await, [["5"]]);
+}
