@@ -14,7 +14,7 @@ use crate::engine::Scope;
 use crate::engine::functions;
 use crate::engine::functions::cast::CAST;
 use crate::engine::functions::kind::is_text;
-use crate::engine::shim::operands;
+use crate::engine::shim::{self, operands};
 use crate::error::{Error, ErrorKind, Result};
 
 /// `value` cast to the column's type. Text is read as that type: the caller knows that it may be.
@@ -68,13 +68,27 @@ pub(in crate::engine) fn refuse_text_of(plan: &LogicalPlan, position: usize, col
     }
 }
 
-/// A text literal in VALUES, as a literal of the column's type.
+/// A text literal in VALUES, as a literal of the column's type; for a float also a number, which would else be a numeric
+/// of limited digits.
 pub(in crate::engine) fn type_literal(value: &mut ast::Expr, pg_type: &PgType) {
-    let literal = matches!(value, ast::Expr::Value(value) if matches!(value.value, ast::Value::SingleQuotedString(_)));
-    if literal && !is_text(&pg_type.arrow()) {
-        let name = crate::engine::shim::text(&pg_type.to_string());
-        let text = std::mem::replace(value, ast::Expr::value(ast::Value::Null));
-        *value = crate::engine::shim::call(CAST, vec![text, name]);
+    let is_float = matches!(pg_type, PgType::Float4 | PgType::Float8);
+    let literal = |value: &ast::Expr| match value {
+        ast::Expr::Value(value) => match &value.value {
+            ast::Value::SingleQuotedString(text) if !is_text(&pg_type.arrow()) => Some(text.clone()),
+            ast::Value::Number(digits, _) if is_float => Some(digits.clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let text = match &*value {
+        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } if is_float => {
+            literal(expr).filter(|digits| !digits.starts_with('-')).map(|digits| format!("-{digits}"))
+        }
+        value => literal(value),
+    };
+    if let Some(text) = text {
+        let name = shim::text(&pg_type.to_string());
+        *value = shim::call(CAST, vec![shim::text(&text), name]);
     }
 }
 

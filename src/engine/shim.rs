@@ -132,6 +132,7 @@ impl VisitorMut for Pass<'_> {
     }
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
+        expressions::float_literal(expression);
         subqueries::rewrite(expression, self.context);
         ControlFlow::Continue(())
     }

@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::ast::{
     FunctionArguments, Ident, Interval, ObjectName, Value,
 };
 
+use crate::catalog::pg_type::PgType;
 use crate::engine::functions::cast::{CAST, parse, parse_time, print};
 use crate::engine::shim::types;
 use crate::error::{Error, ErrorKind, Result};
@@ -94,6 +95,18 @@ pub(in crate::engine) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
 
 fn is_text(expr: &Expr) -> bool {
     matches!(expr, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_) | Value::EscapedStringLiteral(_)))
+}
+
+/// `1e308::float8` reads the digits as a float: as a numeric, which has few digits, they would be something else first.
+/// Called before the number itself is visited.
+pub(super) fn float_literal(expr: &mut Expr) {
+    let Expr::Cast { expr: operand, data_type, .. } = expr else { return };
+    let is_float = types::pg_type(data_type).is_some_and(|pg_type| matches!(pg_type, PgType::Float4 | PgType::Float8));
+    if let Expr::Value(value) = operand.as_ref()
+        && let (true, Value::Number(digits, _)) = (is_float, &value.value)
+    {
+        **operand = text(digits);
+    }
 }
 
 /// `CAST(x AS type)` to `pg_cast(x, 'type')`; the cast of an integer literal that [`super::literals`] made stays.
