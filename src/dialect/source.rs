@@ -13,6 +13,10 @@ use crate::dialect::role::AlterRole;
 use crate::dialect::statement::Statement;
 use crate::error::{Error, ErrorKind, Result};
 
+/// The most branches of UNION, INTERSECT and EXCEPT in one statement.
+const BRANCHES_MAX: usize = 1_000;
+/// The most joins, and the most queries in WITH, in one statement.
+const PARTS_MAX: usize = 500;
 /// The longest message, as in PostgreSQL's protocol.
 const MESSAGE_BYTES_MAX: usize = 1 << 30;
 /// The most operators in one expression, or UNIONs in one query.
@@ -120,6 +124,7 @@ impl<'a> Source<'a> {
             lexical_error(&error.message, text, offset)
         })?;
         forget_foreign_keywords(&mut tokens);
+        check_counts(&tokens, &lines)?;
         let Extent { chain, place, nesting } = extent(&tokens);
         if chain > CHAIN_MAX {
             let error = Error::new(ErrorKind::StatementTooComplex, "stack depth limit exceeded")
@@ -211,6 +216,55 @@ fn forget_foreign_keywords(tokens: &mut [TokenWithSpan]) {
         if let Token::Word(word) = &mut tokens[index].token {
             word.keyword = Keyword::NoKeyword;
         }
+    }
+}
+
+/// Refuses what has more parts than planning, which recurses over them, has stack for, and parameters that cannot be.
+fn check_counts(tokens: &[TokenWithSpan], lines: &[usize]) -> Result<()> {
+    let (mut branches, mut joins, mut expressions) = (0_usize, 0_usize, 0_usize);
+    let mut after_as = false;
+    for token in tokens {
+        let mut what = None;
+        match &token.token {
+            Token::Word(word) => match word.keyword {
+                Keyword::UNION | Keyword::INTERSECT | Keyword::EXCEPT => {
+                    (branches, what) = (branches + 1, Some("UNION"))
+                }
+                Keyword::JOIN => (joins, what) = (joins + 1, Some("JOIN")),
+                _ => {}
+            },
+            Token::LParen if after_as => (expressions, what) = (expressions + 1, Some("WITH")),
+            Token::SemiColon => (branches, joins, expressions) = (0, 0, 0),
+            Token::Placeholder(name) => {
+                check_parameter(name).map_err(|error| match offset_in(lines, token.span.start) {
+                    Some(offset) => error.at(offset + 1),
+                    None => error,
+                })?
+            }
+            _ => {}
+        }
+        if let Some(what) = what
+            && (branches > BRANCHES_MAX || joins > PARTS_MAX || expressions > PARTS_MAX)
+        {
+            let most = if what == "UNION" { BRANCHES_MAX } else { PARTS_MAX };
+            return Err(Error::new(ErrorKind::StatementTooComplex, "stack depth limit exceeded")
+                .detail(format!("The statement has more than {most} parts made by {what}."))
+                .hint("Use VALUES, an array or a table in place of many queries."));
+        }
+        match &token.token {
+            Token::Whitespace(_) => {}
+            Token::Word(word) => after_as = matches!(word.keyword, Keyword::AS | Keyword::MATERIALIZED),
+            _ => after_as = false,
+        }
+    }
+    Ok(())
+}
+
+/// The protocol counts parameters in 16 bits.
+fn check_parameter(name: &str) -> Result<()> {
+    match name.strip_prefix('$').map(str::parse::<u16>) {
+        Some(Ok(1..)) | None => Ok(()),
+        Some(_) => Err(Error::new(ErrorKind::UndefinedParameter, format!("there is no parameter {name}"))),
     }
 }
 

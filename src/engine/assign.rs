@@ -71,10 +71,13 @@ pub(in crate::engine) fn refuse_text_of(plan: &LogicalPlan, position: usize, col
 /// A text literal in VALUES, as a literal of the column's type; for a float also a number, which would else be a numeric
 /// of limited digits.
 pub(in crate::engine) fn type_literal(value: &mut ast::Expr, pg_type: &PgType) {
+    if is_text(&pg_type.arrow()) {
+        return spell_out(value);
+    }
     let is_float = matches!(pg_type, PgType::Float4 | PgType::Float8);
     let literal = |value: &ast::Expr| match value {
         ast::Expr::Value(value) => match &value.value {
-            ast::Value::SingleQuotedString(text) if !is_text(&pg_type.arrow()) => Some(text.clone()),
+            ast::Value::SingleQuotedString(text) => Some(text.clone()),
             ast::Value::Number(digits, _) if is_float => Some(digits.clone()),
             _ => None,
         },
@@ -90,6 +93,23 @@ pub(in crate::engine) fn type_literal(value: &mut ast::Expr, pg_type: &PgType) {
         let name = shim::text(&pg_type.to_string());
         *value = shim::call(CAST, vec![shim::text(&text), name]);
     }
+}
+
+/// A number or a truth value for a column of text.
+fn spell_out(value: &mut ast::Expr) {
+    let text = match &*value {
+        ast::Expr::Value(value) => match &value.value {
+            ast::Value::Number(digits, _)
+                if digits.parse::<i64>().is_ok_and(|number| number.to_string() == *digits) =>
+            {
+                digits.clone()
+            }
+            ast::Value::Boolean(truth) => truth.to_string(),
+            _ => return,
+        },
+        _ => return,
+    };
+    *value = shim::text(&text);
 }
 
 fn mismatch(column: &ColumnDef, value: operands::Operand<'_>) -> Error {

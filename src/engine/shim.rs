@@ -133,6 +133,8 @@ impl VisitorMut for Pass<'_> {
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<Self::Break> {
         expressions::float_literal(expression);
+        expressions::negative_interval(expression);
+        expressions::null_row(expression);
         subqueries::rewrite(expression, self.context);
         ControlFlow::Continue(())
     }

@@ -37,13 +37,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// The stack of a thread that plans: of a debug build, a thousand branches of UNION take half of it.
+const STACK_BYTES: usize = 64 << 20;
+
 fn run(request: Request) -> Result<ExitCode> {
     let Request { job, config } = request;
     if let Job::Config { document } = job {
         return config::print(&config, document);
     }
     logging::start(&config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // Planning recurses over the parts of a statement, of which there may be a thousand. Pages that are not used cost nothing.
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
     runtime.block_on(async {
         match job {
             Job::Serve => serve::run(config).await,

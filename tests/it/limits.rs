@@ -120,6 +120,26 @@ async fn what_outgrows_its_memory_goes_through_the_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_of_many_parts_is_planned_or_refused() {
+    let server = Server::start();
+    let client = server.connect().await;
+    let joined = |parts: Vec<String>, by: &str| parts.join(by);
+    let union = |branches: usize| joined((1..=branches).map(|n| format!("SELECT {n}")).collect(), " UNION ALL ");
+    assert_eq!(one(&client, &format!("SELECT count(*) FROM ({}) u", union(300))).await, "300");
+    let chain = |queries: usize| {
+        let parts = (1..queries).map(|n| format!("c{n} AS (SELECT a + 1 AS a FROM c{})", n - 1)).collect();
+        format!("WITH c0 AS (SELECT 0 AS a), {} SELECT a FROM c{}", joined(parts, ", "), queries - 1)
+    };
+    assert_eq!(one(&client, &chain(150)).await, "149");
+    let refused = "54001 stack depth limit exceeded";
+    assert_eq!(one(&client, &union(1_100)).await, refused);
+    assert_eq!(one(&client, &chain(600)).await, refused);
+    let joins = (0..600).map(|n| format!("(VALUES ({n})) AS t{n}(a)")).collect();
+    assert_eq!(one(&client, &format!("SELECT 1 FROM {}", joined(joins, " CROSS JOIN "))).await, refused);
+    assert_eq!(one(&client, "SELECT 1").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_table_is_named_and_the_others_serve() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");

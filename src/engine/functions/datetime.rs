@@ -4,7 +4,7 @@ use arrow::datatypes::{DataType, IntervalMonthDayNano, TimeUnit};
 use chrono::{Datelike, IsoWeek, NaiveDate, NaiveDateTime, Timelike};
 use datafusion::common::DFSchema;
 use datafusion::functions::datetime;
-use datafusion::logical_expr::{Expr, ExprSchemable, cast};
+use datafusion::logical_expr::{Expr, ExprSchemable, cast, lit, when};
 
 use crate::engine::functions::FunctionContext;
 use crate::engine::functions::cast::parse_time::{DAY_MICROS, add_months, local_to_utc, named_zone, utc_to_local};
@@ -70,6 +70,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::immutable("interval_length", &[Overload::new(&[K::Interval], K::Whole, interval_length)]),
     Function::immutable("date_add_days", &[Overload::new(&[K::Date, K::Int8], K::Date, add_days)]),
     Function::immutable("date_difference", &[Overload::new(&[K::Date, K::Date], K::Int4, date_difference)]),
+    Function::stable("timestamptz_add", &[Overload::new(&[K::Timestamptz, K::Interval], K::Timestamptz, add_in_zone)]),
     Function::immutable("interval_scale", &[Overload::new(&[K::Interval, K::Float8], K::Interval, scale_interval)]),
 ];
 
@@ -101,7 +102,17 @@ const DATE_TRUNC: &[Overload] = &[
 /// DataFusion's `date_part`, where it means what PostgreSQL's `extract` means.
 fn plain_field(args: &[Expr], schema: &DFSchema, session: &FunctionContext) -> Result<Option<Expr>> {
     const PLAIN: &[&str] = &["year", "quarter", "month", "week", "day", "hour", "minute", "dow", "doy"];
-    Ok(is_plain(args, PLAIN, schema, session)?.then(|| datetime::date_part().call(args.to_vec())))
+    if !is_plain(args, PLAIN, schema, session)? {
+        return Ok(None);
+    }
+    let part = datetime::date_part().call(args.to_vec());
+    let is_year = matches!(&args[0], Expr::Literal(field, _)
+        if field.try_as_str().flatten().is_some_and(|field| field.eq_ignore_ascii_case("year")));
+    // There is no year 0: 1 BC comes before AD 1.
+    Ok(Some(match is_year {
+        true => when(part.clone().gt(lit(0)), part.clone()).otherwise(part - lit(1))?,
+        false => part,
+    }))
 }
 
 /// DataFusion's `date_trunc`, where it means what PostgreSQL's means.
@@ -120,6 +131,15 @@ fn is_plain(args: &[Expr], fields: &[&str], schema: &DFSchema, session: &Functio
             DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => session.time_zone == chrono_tz::Tz::UTC,
             _ => false,
         })
+}
+
+/// Days and months later by the session's clocks, then the rest.
+fn add_in_zone(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let Value::Interval(span) = &arguments.values[1] else { return Err(Error::internal("interval expected")) };
+    let (moment, zone) = (micros(arguments, 0)?, &arguments.session.time_zone);
+    let whole_days = IntervalMonthDayNano::new(span.months, span.days, 0);
+    let local = moved(utc_to_local(moment, zone)?, whole_days)?;
+    Ok(Value::Timestamp(local_to_utc(local, zone)? + span.nanoseconds / 1000))
 }
 
 fn as_float(number: Value<'static>) -> Result<Value<'static>> {

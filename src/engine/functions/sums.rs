@@ -142,8 +142,13 @@ fn plus(sum: i128, value: i128) -> i128 {
     }
 }
 
+/// The values in the result's type. Numerics of fewer digits already are what is added.
 fn cast_all(values: &[ArrayRef], to: &DataType) -> DataFusionResult<Vec<ArrayRef>> {
-    Ok(values.iter().map(|values| cast(values, to)).collect::<Result<_, _>>()?)
+    let cast_one = |values: &ArrayRef| match (values.data_type(), to) {
+        (DataType::Decimal128(_, from), DataType::Decimal128(_, to)) if from == to => Ok(Arc::clone(values)),
+        _ => cast(values, to),
+    };
+    Ok(values.iter().map(cast_one).collect::<Result<_, _>>()?)
 }
 
 /// An error when one of the sums has more than 38 digits.

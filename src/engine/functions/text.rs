@@ -25,6 +25,21 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::immutable("to_ascii", &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(a.text(0)?)))]),
     Function::immutable("unistr", &[Overload::new(&[K::Text], K::Text, |a| unistr(a.text(0)?))]),
     Function::immutable("upper", &[Overload::new(&[K::Text], K::Text, |a| Ok(Value::text(upper(a.text(0)?))))]),
+    Function::immutable("repeat", &[Overload::new(&[K::Text, K::Int4], K::Text, repeat)]),
+    Function::immutable(
+        "lpad",
+        &[
+            Overload::new(&[K::Text, K::Int4], K::Text, |a| padded(a, false)),
+            Overload::new(&[K::Text, K::Int4, K::Text], K::Text, |a| padded(a, false)),
+        ],
+    ),
+    Function::immutable(
+        "rpad",
+        &[
+            Overload::new(&[K::Text, K::Int4], K::Text, |a| padded(a, true)),
+            Overload::new(&[K::Text, K::Int4, K::Text], K::Text, |a| padded(a, true)),
+        ],
+    ),
     Function::immutable("chr", &[Overload::new(&[K::Int4], K::Text, chr)]),
     Function::immutable("like_escape", &[Overload::new(&[K::Text, K::Text], K::Text, like_escape)]),
     Function::immutable("similar_to_escape", &[Overload::new(&[K::Text, K::Text], K::Text, similar_to_escape)]),
@@ -40,6 +55,33 @@ pub(super) const FUNCTIONS: &[Function] = &[
     ),
     Function::volatile("uuidv7", &[Overload::new(&[], K::Uuid, |_| Ok(Value::text(uuid::Uuid::now_v7().to_string())))]),
 ];
+
+/// The most bytes that one text may have, as in PostgreSQL.
+const TEXT_BYTES_MAX: usize = 0x3fff_ffff;
+
+fn check_length(bytes: usize) -> Result<()> {
+    match bytes > TEXT_BYTES_MAX {
+        true => Err(Error::new(ErrorKind::ProgramLimitExceeded, "requested length too large")),
+        false => Ok(()),
+    }
+}
+
+fn repeat(arguments: &Arguments<'_>) -> Result<Value<'static>> {
+    let (text, times) = (arguments.text(0)?, usize::try_from(arguments.integer(1)?).unwrap_or(0));
+    check_length(text.len().saturating_mul(times))?;
+    Ok(Value::text(text.repeat(times)))
+}
+
+/// Fills up with the third argument, or blanks, to the length that the second one says, or cuts at it.
+fn padded(arguments: &Arguments<'_>, at_end: bool) -> Result<Value<'static>> {
+    let (text, length) = (arguments.text(0)?, usize::try_from(arguments.integer(1)?).unwrap_or(0));
+    let fill = if arguments.len() > 2 { arguments.text(2)? } else { " " };
+    let missing = length.saturating_sub(text.chars().count());
+    check_length(missing.saturating_mul(fill.chars().map(char::len_utf8).max().unwrap_or(0)))?;
+    let filling: String = if fill.is_empty() { String::new() } else { fill.chars().cycle().take(missing).collect() };
+    let text: String = text.chars().take(length).collect();
+    Ok(Value::text(if at_end { text + &filling } else { filling + &text }))
+}
 
 fn quote_literal(arguments: &Arguments<'_>, null: &str) -> Result<Value<'static>> {
     if arguments.is_null(0) {
@@ -103,7 +145,8 @@ fn format_one(arguments: &Arguments<'_>, spec: &str, kind: char, next: &mut usiz
             arguments.values.get(*next - 1).ok_or_else(too_few)?;
             arguments.integer(*next - 1)?
         }
-        digits => digits.parse().unwrap_or(0),
+        "" => 0,
+        digits => digits.parse().unwrap_or(i64::MAX),
     };
     let at = position.and_then(|position| position.parse().ok()).unwrap_or(*next);
     *next = at + 1;
@@ -126,8 +169,10 @@ fn format_one(arguments: &Arguments<'_>, spec: &str, kind: char, next: &mut usiz
             }
         }
     };
-    let size = usize::try_from(width.unsigned_abs()).unwrap_or(0);
-    Ok(if left || width < 0 { format!("{text:<size$}") } else { format!("{text:>size$}") })
+    let size = usize::try_from(width.unsigned_abs()).unwrap_or(usize::MAX);
+    check_length(size)?;
+    let blanks = " ".repeat(size.saturating_sub(text.chars().count()));
+    Ok(if left || width < 0 { text + &blanks } else { blanks + &text })
 }
 
 /// A value as `concat` shows it: booleans are `t` and `f`.

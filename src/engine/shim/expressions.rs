@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, Interval, ObjectName, Value,
+    FunctionArguments, Ident, Interval, ObjectName, UnaryOperator, Value,
 };
 
 use crate::catalog::pg_type::PgType;
@@ -95,6 +95,54 @@ pub(in crate::engine) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
 
 fn is_text(expr: &Expr) -> bool {
     matches!(expr, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_) | Value::EscapedStringLiteral(_)))
+}
+
+/// `-INTERVAL '1 day'`: the planner takes the minus for a part of the literal, which it is not read as.
+pub(super) fn negative_interval(expr: &mut Expr) {
+    if let Expr::UnaryOp { op: UnaryOperator::Minus, expr: operand } = expr
+        && matches!(operand.as_ref(), Expr::Interval(_))
+    {
+        **operand = Expr::Nested(Box::new(take(operand)));
+    }
+}
+
+/// `(a, b) IS NULL`: every field is; `(a, b) IS NOT NULL`: no field is.
+pub(super) fn null_row(expr: &mut Expr) {
+    let (row, is_null) = match expr {
+        Expr::IsNull(row) => (row, true),
+        Expr::IsNotNull(row) => (row, false),
+        _ => return,
+    };
+    let Some(fields) = fields_of(row) else { return };
+    let test = |field: Expr| match is_null {
+        true => Expr::IsNull(Box::new(Expr::Nested(Box::new(field)))),
+        false => Expr::IsNotNull(Box::new(Expr::Nested(Box::new(field)))),
+    };
+    let and = |left: Expr, right: Expr| Expr::BinaryOp {
+        left: Box::new(left),
+        op: BinaryOperator::And,
+        right: Box::new(right),
+    };
+    if let Some(all) = fields.into_iter().map(test).reduce(and) {
+        *expr = Expr::Nested(Box::new(all));
+    }
+}
+
+/// The fields of `(a, b)` or `ROW(a, b)`.
+fn fields_of(row: &Expr) -> Option<Vec<Expr>> {
+    match row {
+        Expr::Nested(inner) => fields_of(inner),
+        Expr::Tuple(fields) => Some(fields.clone()),
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("row") => {
+            let FunctionArguments::List(list) = &function.args else { return None };
+            let field = |argument: &FunctionArg| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(field)) => Some(field.clone()),
+                _ => None,
+            };
+            list.args.iter().map(field).collect()
+        }
+        _ => None,
+    }
 }
 
 /// `1e308::float8` reads the digits as a float: as a numeric, which has few digits, they would be something else first.

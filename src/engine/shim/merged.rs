@@ -17,6 +17,7 @@ use crate::engine::shim::own_expressions;
 pub(super) fn write_out(select: &mut Select, outputs: &Outputs<'_>) {
     let mut columns: HashMap<String, Expr> = HashMap::new();
     select.from.iter().for_each(|table| add_merged(table, &mut columns));
+    qualify_in_where(select, outputs, &columns);
     if columns.is_empty() {
         return;
     }
@@ -44,6 +45,29 @@ pub(super) fn write_out(select: &mut Select, outputs: &Outputs<'_>) {
     if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
         let ControlFlow::Continue(()) = own_expressions::change(keys, &mut write_out);
     }
+}
+
+/// DataFusion finds the merged columns of inner and left joins, but not in WHERE.
+fn qualify_in_where(select: &mut Select, outputs: &Outputs<'_>, others: &HashMap<String, Expr>) {
+    if select.selection.is_none() {
+        return;
+    }
+    let sides: HashMap<String, Expr> = select
+        .from
+        .iter()
+        .flat_map(|table| outputs.left_sides(table))
+        .filter(|(name, _)| !others.contains_key(name))
+        .map(|(name, table)| {
+            let column = Ident::with_quote('"', name.clone());
+            (name, Expr::CompoundIdentifier(vec![table, column]))
+        })
+        .collect();
+    let ControlFlow::Continue(()) = own_expressions::change(&mut select.selection, |part| {
+        if let Some((_, column)) = merged(part, &sides) {
+            *part = column;
+        }
+        ControlFlow::<Infallible>::Continue(())
+    });
 }
 
 /// What the names that the joins of a table merge stand for, where that is not the left column.

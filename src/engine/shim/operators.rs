@@ -62,7 +62,8 @@ impl Operators {
     fn adapted(&self, operation: &Operation<'_>, schema: &DFSchema) -> Result<Option<Expr>> {
         let Operation { op, left, right, left_field, right_field } = *operation;
         let cast = self.literals(operation).or_else(|| self.without_blanks(operation));
-        if let Some((left, right)) = cast.or_else(|| self.comparable(operation)).or_else(|| floats(operation)) {
+        let cast = cast.or_else(|| self.in_zone(operation)).or_else(|| self.comparable(operation));
+        if let Some((left, right)) = cast.or_else(|| floats(operation)) {
             return self.replanned(op, left, right, schema);
         }
         Ok(match op {
@@ -79,6 +80,23 @@ impl Operators {
             B::PGStartsWith => self.call("starts_with", vec![left.clone(), right.clone()]),
             _ => None,
         })
+    }
+
+    /// A date or a timestamp without time zone beside one with: it is a moment in the session's.
+    fn in_zone(&self, operation: &Operation<'_>) -> Option<(Expr, Expr)> {
+        let Operation { op, left, right, left_field, right_field } = *operation;
+        let has_zone = |field: &Field| matches!(field.data_type(), DataType::Timestamp(_, Some(_)));
+        let has_none = |field: &Field| matches!(field.data_type(), DataType::Timestamp(_, None) | DataType::Date32);
+        let moment = |expr: &Expr| self.cast(expr.clone(), &PgType::Timestamptz);
+        if !operands::compares(op) && *op != B::Minus {
+            None
+        } else if has_zone(left_field) && has_none(right_field) {
+            Some((left.clone(), moment(right)?))
+        } else if has_none(left_field) && has_zone(right_field) {
+            Some((moment(left)?, right.clone()))
+        } else {
+            None
+        }
     }
 
     /// Spans by their lengths, and a date beside a timestamp as one.
@@ -128,6 +146,10 @@ impl Operators {
             PgType::Numeric(_) => PgType::Numeric(None),
             other => other,
         };
+        let is_jsonb = |field: &Field| PgType::of(field) == PgType::Jsonb;
+        if arithmetic && (is_jsonb(left_field) || is_jsonb(right_field)) {
+            return None;
+        }
         if is_text_literal(left) && takes_literals(right_field) {
             Some((self.cast(left.clone(), &meant(right_field))?, right.clone()))
         } else if is_text_literal(right) && takes_literals(left_field) {
@@ -187,6 +209,16 @@ impl Operators {
             (B::Plus, D::Interval(_), D::Date32) => Some(binary_expr(to_timestamp(r), Operator::Plus, l)),
             (B::Minus, D::Timestamp(..) | D::Date32, D::Timestamp(..)) | (B::Minus, D::Timestamp(..), D::Date32) => {
                 self.call("timestamp_difference", vec![l, r])
+            }
+            // Days and months are those of the session's time zone.
+            (B::Plus | B::Minus, D::Timestamp(_, Some(_)), D::Interval(_))
+                if self.session.time_zone != chrono_tz::Tz::UTC =>
+            {
+                let span = if *op == B::Minus { Expr::Negative(Box::new(r)) } else { r };
+                self.call("timestamptz_add", vec![l, span])
+            }
+            (B::Plus, D::Interval(_), D::Timestamp(_, Some(_))) if self.session.time_zone != chrono_tz::Tz::UTC => {
+                self.call("timestamptz_add", vec![r, l])
             }
             (B::Plus | B::Minus, D::Timestamp(..) | D::Date32, D::Time64(_)) => {
                 let moment = if *one == D::Date32 { to_timestamp(l) } else { l };
@@ -254,7 +286,7 @@ fn is_array_text(expr: &Expr) -> bool {
 fn takes_literals(field: &Field) -> bool {
     match PgType::of(field) {
         PgType::Text | PgType::Varchar(_) | PgType::Char(_) | PgType::Name | PgType::InternalChar => false,
-        PgType::Json | PgType::Jsonb | PgType::Record | PgType::Unknown | PgType::Void => false,
+        PgType::Json | PgType::Record | PgType::Unknown | PgType::Void => false,
         _ => !field.data_type().is_null(),
     }
 }

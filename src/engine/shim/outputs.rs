@@ -155,6 +155,26 @@ impl<'a> Outputs<'a> {
         Some(columns)
     }
 
+    /// The tables on the left that the columns come from which inner and left joins merge; nothing where that is not known.
+    pub(super) fn left_sides(&self, table: &TableWithJoins) -> Vec<(String, Ident)> {
+        let mut found = Vec::new();
+        let Some(mut columns) = self.factor_columns(&table.relation) else { return found };
+        for join in &table.joins {
+            let Some(right) = self.factor_columns(&join.relation) else { return found };
+            let Some(merged) = merged_names(&join.join_operator, &columns, &right) else { return found };
+            let keeps_left = matches!(
+                join.join_operator,
+                JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::Left(_) | JoinOperator::LeftOuter(_)
+            );
+            for name in merged.iter().filter(|_| keeps_left) {
+                let left = columns.iter().find(|column| column.name == *name);
+                found.extend(left.and_then(|column| column.table.clone()).map(|table| (name.clone(), table)));
+            }
+            columns.extend(right.into_iter().filter(|column| !merged.contains(&column.name)));
+        }
+        found
+    }
+
     /// The columns of the table of that name or alias in FROM.
     fn table_columns(&self, from: &[TableWithJoins], table: &Ident) -> Columns {
         let factors = from

@@ -83,6 +83,16 @@ fn row_count(clause: &str, count: &mut Expr) -> Result<()> {
     }
 }
 
+/// A place before the first has no element; DataFusion counts it from the end.
+fn from_the_start(index: &mut Expr) {
+    let is_literal = |value: &ValueWithSpan| matches!(value.value, Value::Number(..) | Value::SingleQuotedString(_));
+    if matches!(index, Expr::Value(value) if is_literal(value)) {
+        return;
+    }
+    let zero = || Expr::value(Value::Number("0".to_owned(), false));
+    *index = call("nullif", vec![call("greatest", vec![take(index), zero()]), zero()]);
+}
+
 /// Rewrites one expression; its parts have been rewritten already.
 pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
     match expr {
@@ -121,6 +131,11 @@ pub(super) fn rewrite(expr: &mut Expr) -> Result<()> {
                 |part: &AccessExpr| matches!(part, AccessExpr::Subscript(Subscript::Slice { stride: Some(_), .. }));
             if access_chain.iter().any(strided) {
                 return Err(Error::new(ErrorKind::SyntaxError, "a slice of an array has no stride"));
+            }
+            for part in access_chain {
+                if let AccessExpr::Subscript(Subscript::Index { index }) = part {
+                    from_the_start(index);
+                }
             }
         }
         Expr::Value(value) => {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use arrow::array::temporal_conversions::{as_date, as_datetime};
 use arrow::datatypes::{Date32Type, TimestampMicrosecondType};
+use chrono::Datelike;
 use datafusion::common::ScalarValue;
 
 use super::{FileStats, TEXT_CHARS_MAX};
@@ -54,13 +55,18 @@ fn json_value(value: &ScalarValue, cut: fn(&str) -> Option<String>) -> Option<St
         S::Decimal128(Some(unscaled), _, scale) => Some(decimal_text(*unscaled, *scale)),
         S::Date32(Some(days)) => Some(format!("\"{}\"", as_date::<Date32Type>(i64::from(*days))?.format("%Y-%m-%d"))),
         S::TimestampMicrosecond(Some(micros), zone) => {
-            let at = as_datetime::<TimestampMicrosecondType>(*micros)?;
+            let at = as_datetime::<TimestampMicrosecondType>(*micros).filter(has_plain_year)?;
             let suffix = if zone.is_some() { "Z" } else { "" };
             Some(format!("\"{}{suffix}\"", at.format("%Y-%m-%dT%H:%M:%S%.6f")))
         }
         S::Utf8(Some(text)) | S::LargeUtf8(Some(text)) | S::Utf8View(Some(text)) => Some(json_text(&cut(text)?)),
         _ => None,
     }
+}
+
+/// Other engines cannot read a timestamp's year unless it has four digits, and then not the table: it goes without.
+fn has_plain_year(at: &impl Datelike) -> bool {
+    (1..=9999).contains(&at.year())
 }
 
 fn json_text(text: &str) -> String {
