@@ -25,6 +25,7 @@ mod merged;
 mod names;
 pub(in crate::engine) mod operands;
 pub mod operators;
+mod order_by;
 mod outputs;
 mod own_expressions;
 mod parameters;
@@ -105,6 +106,7 @@ impl VisitorMut for Pass<'_> {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         self.outputs.enter(query);
+        order_by::qualify(query, &self.outputs);
         flow(spellings::rewrite_query(query))
     }
 

@@ -6,6 +6,7 @@ use datafusion::common::DFSchema;
 use datafusion::functions::datetime;
 use datafusion::logical_expr::{Expr, ExprSchemable, cast, lit, when};
 
+use crate::catalog::pg_type::PgType;
 use crate::engine::functions::FunctionContext;
 use crate::engine::functions::cast::parse_time::{DAY_MICROS, add_months, local_to_utc, named_zone, utc_to_local};
 use crate::engine::functions::cast::print::{civil, civil_time, micros_of_day};
@@ -94,6 +95,11 @@ const DATE_TRUNC: &[Overload] = &[
     Overload::new(&[K::Text, K::Timestamp], K::Timestamp, |a| {
         Ok(Value::Timestamp(truncated(a.text(0)?, micros(a, 1)?, "timestamp without time zone")?))
     }),
+    // A date is the moment that it begins at, as PostgreSQL prefers it to be.
+    Overload::new(&[K::Text, K::Date], K::Timestamptz, |a| {
+        let local = truncated(a.text(0)?, micros(a, 1)?, "timestamp with time zone")?;
+        Ok(Value::Timestamp(local_to_utc(local, &a.session.time_zone)?))
+    }),
     Overload::new(&[K::Text, K::Timestamptz], K::Timestamptz, |a| truncated_in_zone(a, &a.session.time_zone)),
     Overload::new(&[K::Text, K::Timestamptz, K::Text], K::Timestamptz, |a| truncated_in_zone(a, &zone_of(a.text(2)?)?)),
     Overload::new(&[K::Text, K::Interval], K::Interval, truncated_interval),
@@ -118,7 +124,15 @@ fn plain_field(args: &[Expr], schema: &DFSchema, session: &FunctionContext) -> R
 /// DataFusion's `date_trunc`, where it means what PostgreSQL's means.
 fn plain_trunc(args: &[Expr], schema: &DFSchema, session: &FunctionContext) -> Result<Option<Expr>> {
     const PLAIN: &[&str] = &["year", "quarter", "month", "week", "day", "hour", "minute", "second"];
-    Ok(is_plain(args, PLAIN, schema, session)?.then(|| datetime::date_trunc().call(args.to_vec())))
+    if !is_plain(args, PLAIN, schema, session)? {
+        return Ok(None);
+    }
+    if args[1].get_type(schema)? != DataType::Date32 {
+        return Ok(Some(datetime::date_trunc().call(args.to_vec())));
+    }
+    let midnight = cast(args[1].clone(), PgType::Timestamptz.arrow());
+    let plain = session.time_zone == chrono_tz::Tz::UTC;
+    Ok(plain.then(|| datetime::date_trunc().call(vec![args[0].clone(), midnight])))
 }
 
 /// True for one of the fields of a date or a timestamp that needs no time zone.

@@ -70,7 +70,34 @@ fn parse_template(template: &str) -> Template {
 
 /// `to_char(number, template)`.
 pub(super) fn number_to_char(arguments: &Arguments<'_>) -> Result<Value<'static>> {
-    let template = parse_template(arguments.text(1)?);
+    let (before, number, after) = without_quoted(arguments.text(1)?)?;
+    match formatted(arguments, number)? {
+        Value::Text(text) => Ok(Value::text(before + &text + &after)),
+        other => Ok(other),
+    }
+}
+
+/// A template's text in quotes before and after what stands for the number.
+fn without_quoted(template: &str) -> Result<(String, &str, String)> {
+    let mut before = String::new();
+    let mut rest = template;
+    while let Some((text, others)) = rest.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+        before.push_str(text);
+        rest = others;
+    }
+    let Some((number, _)) = rest.split_once('"') else { return Ok((before, rest, String::new())) };
+    let number = number.trim_end();
+    // Every other part stands in quotes.
+    let parts: Vec<&str> = rest[number.len()..].split('"').collect();
+    if parts.iter().step_by(2).any(|part| part.contains(['9', '0'])) {
+        return Err(Error::unsupported("quoted text between the digits of a to_char template is not supported")
+            .hint("Put the parts together with ||."));
+    }
+    Ok((before, number, parts.concat()))
+}
+
+fn formatted(arguments: &Arguments<'_>, template: &str) -> Result<Value<'static>> {
+    let template = parse_template(template);
     let (digits, scale) = match &arguments.values[0] {
         Value::Int(number) => (i128::from(*number), 0),
         Value::Decimal(digits, scale) => (*digits, *scale),

@@ -64,6 +64,11 @@ impl<'a> Outputs<'a> {
         self.added.push(self.expressions.len() - before);
     }
 
+    /// True for a query whose columns no other query names.
+    pub(super) fn is_outermost(&self) -> bool {
+        self.added.len() == 1
+    }
+
     /// On the way out: the query's names are kept apart.
     pub(super) fn leave(&mut self, query: &mut Query) {
         self.part_body(&mut query.body);
@@ -153,6 +158,16 @@ impl<'a> Outputs<'a> {
             columns = all;
         }
         Some(columns)
+    }
+
+    /// The table whose column a name is, where it is one and only one's.
+    pub(super) fn table_of(&self, from: &[TableWithJoins], name: &str) -> Option<Ident> {
+        let columns = self.tables_columns(from)?;
+        let mut named = columns.into_iter().filter(|column| column.name == name);
+        match (named.next(), named.next()) {
+            (Some(column), None) => column.table,
+            _ => None,
+        }
     }
 
     /// The tables on the left that the columns come from which inner and left joins merge; nothing where that is not known.
@@ -342,6 +357,11 @@ fn figured_name(item: &SelectItem) -> String {
 fn parted(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut taken = HashSet::new();
     names.map(|name| unique_name(&name, &mut taken)).collect()
+}
+
+/// The name with a mark: a column of a table has it, too.
+pub(super) fn kept_apart(name: &str) -> String {
+    format!("{}{MARK}0", shown_name(name))
 }
 
 /// The name, with the first free mark if it is taken.
