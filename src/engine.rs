@@ -24,6 +24,7 @@ pub mod files;
 pub mod functions;
 mod hits;
 pub mod insert;
+mod kept;
 mod memory;
 pub mod merge;
 pub mod optimize;

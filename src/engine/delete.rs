@@ -72,12 +72,12 @@ impl Engine {
                 let gone = LogicalPlanBuilder::from(target.scan(&scope, Some(touched.clone()))?)
                     .filter(hits.condition())?
                     .build()?;
-                self.kept(&scope, &self.unchanged_rows(&target, gone)?, cancel).await?
+                Some(self.kept("RETURNING", &scope, &self.unchanged_rows(&target, gone)?, cancel).await?)
             }
-            None => self.nothing_kept(target.relation.arrow_schema()),
+            None => None,
         };
         let items = delete.returning.as_deref();
-        let returned = self.returning(&scope, &target, items, gone, parameters, cancel).await?;
+        let returned = self.returning(&scope, &target, items, gone.as_ref(), parameters, cancel).await?;
         let rows = hits.rows();
         if rows == 0 {
             return Ok(Affected { rows, returned });

@@ -20,6 +20,7 @@ use crate::engine::functions::cast::parse_time::Moment;
 use crate::engine::functions::scalar::{Function, ScalarFunction};
 use crate::error::Result;
 
+mod accumulators;
 mod aggregates;
 mod arrays;
 mod builtin;

@@ -71,7 +71,8 @@ impl Engine {
         let keep = insert.returning.is_some();
         let Marked { files: added, hits: written, .. } =
             self.store_marked(scope, &target, bound(rows, parameters)?, &files, keep, cancel).await?;
-        let returned = self.returning(scope, &target, insert.returning.as_deref(), written, parameters, cancel).await;
+        let items = insert.returning.as_deref();
+        let returned = self.returning(scope, &target, items, written.as_ref(), parameters, cancel).await;
         let returned = files.or_discard(&added, returned).await?;
         let count = self.append_files(&target.relation, files, added, cancel).await?;
         Ok(Affected { rows: count, returned })

@@ -15,9 +15,10 @@ use datafusion::sql::sqlparser::ast::{self, SelectItem};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::pg_type::PgType;
+use crate::engine::kept::Kept;
 use crate::engine::merge::clauses::{Clauses, SOURCE_COLUMN};
 use crate::engine::plan::parameters_of;
-use crate::engine::returning::{Described, Kept};
+use crate::engine::returning::Described;
 use crate::engine::rewrite::{Touched, entries};
 use crate::engine::target::Target;
 use crate::engine::write::Affected;
@@ -85,7 +86,7 @@ impl Engine {
         let target = Target::of_factor(scope, &merge.table)?;
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
         let (writer, scope) = self.lock(scope, &target).await?;
-        let source = self.merge_source(&scope, &merge.source, parameters, cancel).await?;
+        let (source, _held) = self.merge_source(&scope, &merge.source, parameters, cancel).await?;
         let mut plan = self.merge_plan(&scope, target, merge, source, &types).await?;
         plan.bind(parameters)?;
         plan.refuse_unsteady()?;
@@ -100,7 +101,7 @@ impl Engine {
         let deleted = before.saturating_sub(stored(&added));
         added.extend(inserted);
         let removed: Vec<String> = touched.into_keys().collect();
-        let returned = self.returning(&scope, &plan.target, returning, written, parameters, cancel).await;
+        let returned = self.returning(&scope, &plan.target, returning, written.as_ref(), parameters, cancel).await;
         let returned = writer.or_discard(&added, returned).await?;
         if !removed.is_empty() || !added.is_empty() {
             let operation = Operation::new("MERGE")
@@ -144,9 +145,9 @@ impl Engine {
         writer: &FileWriter,
         keep_hits: bool,
         cancel: &CancellationToken,
-    ) -> Result<(Vec<FileEntry>, Kept)> {
+    ) -> Result<(Vec<FileEntry>, Option<Kept>)> {
         if touched.is_empty() {
-            return Ok((Vec::new(), self.nothing_kept(plan.target.relation.arrow_schema())));
+            return Ok((Vec::new(), None));
         }
         let files = entries(writer, touched.keys())?;
         let expected = match files.iter().map(|file| file.live_rows()).sum::<Option<u64>>() {

@@ -3,20 +3,17 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
 use datafusion::datasource::MemTable;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::sqlparser::ast::{self, SelectItem};
-use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::pg_type::PgType;
 use crate::dialect;
 use crate::engine::column::Column;
+use crate::engine::kept::Kept;
 use crate::engine::overlay::Overlay;
 use crate::engine::plan::{Planner, columns_of};
 use crate::engine::run::bound;
@@ -52,67 +49,23 @@ impl Engine {
         Ok(columns_of(plan.schema(), &names))
     }
 
-    /// The rows of RETURNING over `written`: batches with exactly the table's columns. They are all computed here, before the
+    /// The rows of RETURNING over `written`, which have exactly the table's columns; `None` is no row. They are all computed here, before the
     /// statement commits: an expression that fails undoes the statement.
     pub(in crate::engine) async fn returning(
         &self,
         scope: &Scope,
         target: &Target,
         items: Option<&[SelectItem]>,
-        written: Kept,
+        written: Option<&Kept>,
         parameters: &[ScalarValue],
         cancel: &CancellationToken,
     ) -> Result<Option<Returned>> {
         let Some(items) = items else { return Ok(None) };
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
-        let (plan, names) = returning_plan(scope, target, items, &written.batches, &types)?;
+        let (plan, names) = returning_plan(scope, target, items, written.map_or(&[], |kept| &kept.batches), &types)?;
         let columns = columns_of(plan.schema(), &names);
-        let rows = self.kept(scope, &bound(plan, parameters)?, cancel).await?;
+        let rows = self.kept("RETURNING", scope, &bound(plan, parameters)?, cancel).await?;
         Ok(Some(Returned { columns, stream: rows.into_stream() }))
-    }
-
-    /// The rows of a plan in memory that the pool accounts for.
-    pub(in crate::engine) async fn kept(
-        &self,
-        scope: &Scope,
-        plan: &LogicalPlan,
-        cancel: &CancellationToken,
-    ) -> Result<Kept> {
-        let mut stream = self.run_plan(scope, plan, cancel).await?;
-        let mut kept = self.nothing_kept(stream.schema());
-        while let Some(batch) = stream.next().await {
-            kept.push(batch?)?;
-        }
-        Ok(kept)
-    }
-
-    pub(in crate::engine) fn nothing_kept(&self, schema: SchemaRef) -> Kept {
-        let memory = MemoryConsumer::new("RETURNING").register(&self.runtime().memory_pool);
-        Kept { schema, batches: Vec::new(), memory }
-    }
-}
-
-/// Rows in memory that the pool accounts for as long as they are there.
-pub(in crate::engine) struct Kept {
-    schema: SchemaRef,
-    pub batches: Vec<RecordBatch>,
-    memory: MemoryReservation,
-}
-
-impl Kept {
-    pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        self.memory.try_grow(batch.get_array_memory_size())?;
-        self.batches.push(batch);
-        Ok(())
-    }
-
-    fn into_stream(self) -> SendableRecordBatchStream {
-        let Self { schema, batches, memory } = self;
-        let rows = futures::stream::iter(batches).map(move |batch| {
-            memory.shrink(batch.get_array_memory_size().min(memory.size()));
-            Ok(batch)
-        });
-        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
 }
 

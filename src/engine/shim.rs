@@ -30,6 +30,7 @@ mod outputs;
 mod own_expressions;
 mod parameters;
 mod relations;
+mod rule;
 mod set_operations;
 mod spellings;
 mod subqueries;
@@ -82,9 +83,9 @@ pub fn type_planner() -> Arc<dyn TypePlanner> {
 pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
     let simplified = rules.iter().position(|rule| rule.name() == "simplify_expressions").map_or(0, |at| at + 1);
-    rules.insert(simplified, Arc::new(dates::CompareDates));
-    rules.insert(0, Arc::new(correlation::JoinCorrelatedAggregates));
-    rules.push(Arc::new(guards::GuardConditions));
+    rules.insert(simplified, Arc::new(dates::COMPARE_DATES));
+    rules.insert(0, Arc::new(correlation::JOIN_CORRELATED_AGGREGATES));
+    rules.push(Arc::new(guards::GUARD_CONDITIONS));
     rules
 }
 

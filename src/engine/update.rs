@@ -84,7 +84,7 @@ impl Engine {
         let plan = self.update_plan(&scope, &target, update, &types).await?;
         let hits = self.hits(&scope, bound(plan.matching, parameters)?, cancel).await?;
         let rows = hits.rows();
-        let mut written = self.nothing_kept(target.relation.arrow_schema());
+        let mut written = None;
         let mut change = None;
         if rows > 0 {
             let scan = target.scan(&scope, Some(entries(&writer, hits.paths())?))?;
@@ -99,7 +99,7 @@ impl Engine {
             change = Some(Change::replace(operation, marked.files, hits.paths().cloned().collect()));
         }
         let items = update.returning.as_deref();
-        let returned = self.returning(&scope, &target, items, written, parameters, cancel).await;
+        let returned = self.returning(&scope, &target, items, written.as_ref(), parameters, cancel).await;
         let added = change.as_ref().map(|change| change.added.as_slice()).unwrap_or_default();
         let returned = writer.or_discard(added, returned).await?;
         if let Some(change) = change {

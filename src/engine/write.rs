@@ -21,9 +21,9 @@ use crate::catalog::name::Oid;
 use crate::dialect;
 use crate::engine::assign::assigned;
 use crate::engine::curve::Curve;
+use crate::engine::kept::Kept;
 use crate::engine::overlay::Overlay;
 use crate::engine::plan::Planner;
-use crate::engine::returning::Kept;
 use crate::engine::target::Target;
 use crate::engine::write::checks::RowChecks;
 use crate::engine::{Engine, Scope};
@@ -138,15 +138,14 @@ impl Engine {
         let stream = self.run_plan(scope, &plan, cancel).await?;
         let checked = self.checked(scope, &target.relation, stream)?;
         let schema = target.relation.arrow_schema();
-        let hits = self.nothing_kept(Arc::clone(&schema));
-        let seen = Arc::new(Mutex::new(Seen { keep_hits, hits, rows: 0 }));
+        let hits = keep_hits.then(|| self.nothing_kept("RETURNING", Arc::clone(&schema)));
+        let seen = Arc::new(Mutex::new(Seen { hits, rows: 0 }));
         let (stored, watched) = (Arc::clone(&schema), Arc::clone(&seen));
         let rows = checked.map(move |batch| Ok(watched.lock().unmark(&batch?, &stored)?));
         let rows = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
         let files = self.store_checked(scope, &target.relation, writer, rows, cancel).await?;
         let mut seen = seen.lock();
-        let hits = std::mem::replace(&mut seen.hits, self.nothing_kept(target.relation.arrow_schema()));
-        Ok(Marked { files, hits, rows_seen: seen.rows })
+        Ok(Marked { files, hits: seen.hits.take(), rows_seen: seen.rows })
     }
 
     /// Rows that are [`clustered`] stay so, and the files say it: a scan need not sort them again. Where a curve goes through
@@ -289,14 +288,13 @@ pub(in crate::engine) fn mark(value: Expr) -> Expr {
 pub(in crate::engine) struct Marked {
     pub files: Vec<FileEntry>,
     /// The rows marked as hits, if they were to be kept.
-    pub hits: Kept,
+    pub hits: Option<Kept>,
     /// Rows that went by, the gone ones included.
     pub rows_seen: u64,
 }
 
 struct Seen {
-    keep_hits: bool,
-    hits: Kept,
+    hits: Option<Kept>,
     rows: u64,
 }
 
@@ -307,9 +305,9 @@ impl Seen {
         let rows = RecordBatch::try_new(Arc::clone(schema), batch.columns()[..width].to_vec())?;
         let marks = batch.column(width).as_primitive::<Int8Type>();
         self.rows += rows.num_rows() as u64;
-        if self.keep_hits {
+        if let Some(kept) = &mut self.hits {
             let hits = BooleanArray::from_unary(marks, |mark| mark == MARK_HIT);
-            self.hits.push(filter_record_batch(&rows, &hits)?)?;
+            kept.push(filter_record_batch(&rows, &hits)?)?;
         }
         if marks.values().contains(&MARK_GONE) {
             let stored = BooleanArray::from_unary(marks, |mark| mark != MARK_GONE);

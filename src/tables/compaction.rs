@@ -17,12 +17,6 @@ pub struct CompactionOptions {
     pub files_min: usize,
 }
 
-impl Default for CompactionOptions {
-    fn default() -> Self {
-        Self { target_file_bytes: 128 << 20, files_min: 4 }
-    }
-}
-
 /// Files of one partition to be rewritten as one (or as few).
 #[derive(Clone, Debug)]
 pub struct CompactionGroup {

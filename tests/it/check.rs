@@ -4,24 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use tokio_postgres::Client;
-
 use crate::program::run;
-use crate::rows::{Answer, ask, line};
+use crate::rows::told;
 use crate::server::{Server, headwater};
 
 /// The exit code and what is printed.
 fn check(data: &Path) -> (Option<i32>, String) {
     let output = run(headwater().arg("check").arg("--data").arg(data));
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-async fn answer(client: &Client, sql: &str) -> String {
-    match ask(client, sql).await {
-        Answer::Rows(_, rows) => rows.iter().map(|row| line(row)).collect::<Vec<_>>().join("; "),
-        Answer::Done(count) => format!("done {count}"),
-        Answer::Failed(code, message) => format!("{code} {message}"),
-    }
 }
 
 /// The folder of the only table.
@@ -39,13 +29,13 @@ async fn damage_older_than_the_newest_checkpoint_is_found() {
     let data = folder.path().join("data");
     let mut server = Server::open(&data, &[]);
     let client = server.connect().await;
-    assert_eq!(answer(&client, "CREATE TABLE t (n int)").await, "done 0");
+    assert_eq!(told(&client, "CREATE TABLE t (n int)").await, "done 0");
     for n in 1..=3 {
-        assert_eq!(answer(&client, &format!("INSERT INTO t VALUES ({n})")).await, "done 1");
+        assert_eq!(told(&client, &format!("INSERT INTO t VALUES ({n})")).await, "done 1");
     }
-    assert_eq!(answer(&client, "UPDATE t SET n = 10 WHERE n = 1").await, "done 1");
+    assert_eq!(told(&client, "UPDATE t SET n = 10 WHERE n = 1").await, "done 1");
     for n in 5..=100 {
-        assert_eq!(answer(&client, &format!("INSERT INTO t VALUES ({n})")).await, "done 1");
+        assert_eq!(told(&client, &format!("INSERT INTO t VALUES ({n})")).await, "done 1");
     }
     let table = table_folder(&data);
     let until = Instant::now() + Duration::from_secs(30);
@@ -79,12 +69,12 @@ async fn damage_older_than_the_newest_checkpoint_is_found() {
     // What does not need the damaged commits still serves.
     let server = Server::open(&data, &[]);
     let client = server.connect().await;
-    assert_eq!(answer(&client, "SELECT count(*) FROM t").await, "99");
-    assert_eq!(answer(&client, "SELECT count(*) FROM t VERSION AS OF 6").await, "5");
-    let lost = answer(&client, "SELECT count(*) FROM t VERSION AS OF 8").await;
+    assert_eq!(told(&client, "SELECT count(*) FROM t").await, "99");
+    assert_eq!(told(&client, "SELECT count(*) FROM t VERSION AS OF 6").await, "5");
+    let lost = told(&client, "SELECT count(*) FROM t VERSION AS OF 8").await;
     assert!(lost.starts_with("XX001") && lost.contains("0007.json"), "{lost}");
-    assert_eq!(answer(&client, "INSERT INTO t VALUES (101)").await, "done 1");
-    assert_eq!(answer(&client, "SELECT count(*) FROM t VERSION AS OF 100").await, "99");
+    assert_eq!(told(&client, "INSERT INTO t VALUES (101)").await, "done 1");
+    assert_eq!(told(&client, "SELECT count(*) FROM t VERSION AS OF 100").await, "99");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,19 +82,19 @@ async fn a_catalog_that_disagrees_with_a_log_is_found_and_mended_by_a_start() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut server = Server::open(&data, &[]);
-    assert_eq!(answer(&server.connect().await, "CREATE TABLE t (n int)").await, "done 0");
+    assert_eq!(told(&server.connect().await, "CREATE TABLE t (n int)").await, "done 0");
     assert_eq!(server.terminate(), Some(0));
     let catalog = data.join("catalog.sqlite");
     let before = fs::read(&catalog).unwrap();
     server = Server::open(&data, &[]);
-    assert_eq!(answer(&server.connect().await, "ALTER TABLE t ADD COLUMN extra text").await, "done 0");
+    assert_eq!(told(&server.connect().await, "ALTER TABLE t ADD COLUMN extra text").await, "done 0");
     assert_eq!(server.terminate(), Some(0));
     fs::write(&catalog, before).unwrap();
     let (code, found) = check(&data);
     assert_eq!(code, Some(1), "{found}");
     assert!(found.contains("table \"t\": the catalog and the table's log have different columns"), "{found}");
     server = Server::open(&data, &[]);
-    assert_eq!(answer(&server.connect().await, "SELECT count(extra) FROM t").await, "0");
+    assert_eq!(told(&server.connect().await, "SELECT count(extra) FROM t").await, "0");
     assert_eq!(server.terminate(), Some(0));
     assert_eq!(check(&data), (Some(0), "1 tables, 0 files: sound\n".to_owned()));
 }
@@ -115,9 +105,9 @@ async fn what_is_left_over_is_told_and_is_no_damage() {
     let data = folder.path().join("data");
     let mut server = Server::open(&data, &[]);
     let client = server.connect().await;
-    assert_eq!(answer(&client, "CREATE TABLE t (n int)").await, "done 0");
-    assert_eq!(answer(&client, "INSERT INTO t VALUES (1)").await, "done 1");
-    assert_eq!(answer(&client, "UPDATE t SET n = 2").await, "done 1");
+    assert_eq!(told(&client, "CREATE TABLE t (n int)").await, "done 0");
+    assert_eq!(told(&client, "INSERT INTO t VALUES (1)").await, "done 1");
+    assert_eq!(told(&client, "UPDATE t SET n = 2").await, "done 1");
     assert_eq!(server.terminate(), Some(0));
     // A file that an older version names is none of them.
     assert_eq!(check(&data), (Some(0), "1 tables, 1 files: sound\n".to_owned()));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::program::{python, root, text_of};
-use crate::rows::{Answer, ask};
+use crate::rows::{Answer, ask, told};
 use crate::server::Server;
 
 /// The table of the test: partitioned, changed, with NULLs, decimals, a new column and removed rows.
@@ -138,30 +138,26 @@ async fn what_another_writer_commits_is_seen_by_the_next_statement() {
     write(&["create"]);
     let server = Server::start_with(&["--file-locations", folder.path().to_str().unwrap()]);
     let (client, pinned) = (server.connect().await, server.connect().await);
-    let rows = async |client: &tokio_postgres::Client, sql: &str| match ask(client, sql).await {
-        Answer::Rows(_, rows) => rows.iter().map(|row| crate::rows::line(row)).collect::<Vec<_>>().join("; "),
-        other => format!("{other:?}"),
-    };
     let register = format!("CREATE TABLE theirs USING DELTA LOCATION '{}'", table.display());
     assert_eq!(ask(&client, &register).await, Answer::Done(0));
     assert_eq!(ask(&client, "CREATE VIEW through AS SELECT id FROM theirs").await, Answer::Done(0));
     let prepared = client.prepare("SELECT count(*) FROM theirs").await.unwrap();
     assert_eq!(ask(&pinned, "BEGIN").await, Answer::Done(0));
-    assert_eq!(rows(&pinned, "SELECT count(*) FROM theirs").await, "100");
+    assert_eq!(told(&pinned, "SELECT count(*) FROM theirs").await, "100");
     write(&["append", "100"]);
-    assert_eq!(rows(&client, "SELECT count(*), max(id) FROM theirs").await, "200 | 199");
-    assert_eq!(rows(&pinned, "SELECT count(*) FROM theirs").await, "100", "a transaction sees one version");
+    assert_eq!(told(&client, "SELECT count(*), max(id) FROM theirs").await, "200 | 199");
+    assert_eq!(told(&pinned, "SELECT count(*) FROM theirs").await, "100", "a transaction sees one version");
     write(&["append", "200"]);
-    assert_eq!(rows(&client, "SELECT count(*) FROM through").await, "300");
+    assert_eq!(told(&client, "SELECT count(*) FROM through").await, "300");
     write(&["append", "300"]);
     assert_eq!(client.query_one(&prepared, &[]).await.unwrap().get::<_, i64>(0), 400);
     write(&["widen"]);
-    assert_eq!(rows(&client, "SELECT count(*), count(score), sum(score) FROM theirs").await, "500 | 100 | 50");
+    assert_eq!(told(&client, "SELECT count(*), count(score), sum(score) FROM theirs").await, "500 | 100 | 50");
     write(&["delete", "id < 50"]);
     assert_eq!(ask(&client, "UPDATE theirs SET score = 1 WHERE id < 100").await, Answer::Done(50));
     let count = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'theirs'";
-    assert_eq!(rows(&client, count).await, "3");
-    assert_eq!(rows(&client, "SELECT count(*), count(score) FROM theirs").await, "450 | 150");
+    assert_eq!(told(&client, count).await, "3");
+    assert_eq!(told(&client, "SELECT count(*), count(score) FROM theirs").await, "450 | 150");
 }
 
 /// All readers see what we see.

@@ -38,6 +38,15 @@ pub async fn ask(client: &Client, sql: &str) -> Answer {
     }
 }
 
+/// What a statement answered as one text: its rows, `done` and a count, or its SQLSTATE and message.
+pub async fn told(client: &Client, sql: &str) -> String {
+    match ask(client, sql).await {
+        Answer::Rows(_, rows) => rows.iter().map(|row| line(row)).collect::<Vec<_>>().join("; "),
+        Answer::Done(count) => format!("done {count}"),
+        Answer::Failed(code, message) => format!("{code} {message}"),
+    }
+}
+
 /// SQLSTATE and message of an error.
 pub fn failed(error: &Error) -> Answer {
     match error.as_db_error() {

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result as DataFusionResult, ScalarValue};
 use datafusion::functions_aggregate::{average, stddev, variance};
@@ -13,6 +11,7 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, Signature, StatisticsArgs, Volatility,
 };
 
+use crate::engine::functions::accumulators::Cast;
 use crate::engine::functions::divide::quotient_type;
 use crate::engine::functions::kind::is_decimal;
 use crate::engine::functions::scalar::undefined;
@@ -66,6 +65,20 @@ impl Exact {
     }
 }
 
+impl Exact {
+    /// True where numerics are computed in double precision.
+    fn is_rounded(&self, result: &DataType) -> bool {
+        self.what == What::Deviation && is_decimal(result)
+    }
+
+    fn rounded(&self, inner: Box<dyn Accumulator>, result: DataType) -> Box<dyn Accumulator> {
+        match self.is_rounded(&result) {
+            true => Box::new(Cast { inner, operand: DataType::Float64, result }),
+            false => inner,
+        }
+    }
+}
+
 impl AggregateUDFImpl for Exact {
     fn name(&self) -> &str {
         self.inner.name()
@@ -95,12 +108,7 @@ impl AggregateUDFImpl for Exact {
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> DataFusionResult<Box<dyn Accumulator>> {
         let result = args.return_field.data_type().clone();
-        let inner = self.inner.accumulator(args)?;
-        Ok(if is_decimal(&result) && self.what == What::Deviation {
-            Box::new(Rounded { inner, result })
-        } else {
-            inner
-        })
+        Ok(self.rounded(self.inner.accumulator(args)?, result))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> DataFusionResult<Vec<FieldRef>> {
@@ -108,8 +116,7 @@ impl AggregateUDFImpl for Exact {
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        let rounded = self.what == What::Deviation && is_decimal(args.return_field.data_type());
-        !rounded && self.inner.groups_accumulator_supported(args)
+        !self.is_rounded(args.return_field.data_type()) && self.inner.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> DataFusionResult<Box<dyn GroupsAccumulator>> {
@@ -118,12 +125,7 @@ impl AggregateUDFImpl for Exact {
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> DataFusionResult<Box<dyn Accumulator>> {
         let result = args.return_field.data_type().clone();
-        let inner = self.inner.create_sliding_accumulator(args)?;
-        Ok(if is_decimal(&result) && self.what == What::Deviation {
-            Box::new(Rounded { inner, result })
-        } else {
-            inner
-        })
+        Ok(self.rounded(self.inner.create_sliding_accumulator(args)?, result))
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
@@ -136,46 +138,5 @@ impl AggregateUDFImpl for Exact {
 
     fn value_from_stats(&self, statistics: &StatisticsArgs<'_>) -> Option<ScalarValue> {
         self.inner.value_from_stats(statistics)
-    }
-}
-
-/// Takes numerics, computes in double precision, gives a numeric.
-#[derive(Debug)]
-struct Rounded {
-    inner: Box<dyn Accumulator>,
-    result: DataType,
-}
-
-fn doubles(values: &[ArrayRef]) -> DataFusionResult<Vec<ArrayRef>> {
-    Ok(values.iter().map(|values| cast(values, &DataType::Float64)).collect::<Result<_, _>>()?)
-}
-
-impl Accumulator for Rounded {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        self.inner.update_batch(&doubles(values)?)
-    }
-
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        self.inner.retract_batch(&doubles(values)?)
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        self.inner.supports_retract_batch()
-    }
-
-    fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
-        self.inner.evaluate()?.cast_to(&self.result)
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self) + self.inner.size()
-    }
-
-    fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
-        self.inner.state()
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> DataFusionResult<()> {
-        self.inner.merge_batch(states)
     }
 }

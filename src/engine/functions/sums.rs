@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray};
-use arrow::compute::cast;
 use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, FieldRef, Int64Type};
 use datafusion::common::{Result as DataFusionResult, ScalarValue};
 use datafusion::functions_aggregate::sum::sum_udaf;
@@ -18,8 +17,8 @@ use datafusion::logical_expr::{
 };
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 
+use crate::engine::functions::accumulators::{Cast, cast_all, checked};
 use crate::engine::functions::scalar::undefined;
-use crate::error::{Error, ErrorKind};
 
 /// Sums of `bigint`.
 const NUMERIC: DataType = DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0);
@@ -81,7 +80,9 @@ impl AggregateUDFImpl for Sum {
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> DataFusionResult<Box<dyn Accumulator>> {
         let result = args.return_field.data_type().clone();
         Ok(match is_checked(&result) {
-            true if args.is_distinct => Box::new(Cast { inner: self.inner.accumulator(args)?, result }),
+            true if args.is_distinct => {
+                Box::new(Cast { inner: self.inner.accumulator(args)?, operand: result.clone(), result })
+            }
             true => Box::new(Total { sum: None, result }),
             false => self.inner.accumulator(args)?,
         })
@@ -115,7 +116,11 @@ impl AggregateUDFImpl for Sum {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> DataFusionResult<Box<dyn Accumulator>> {
         let result = args.return_field.data_type().clone();
         let inner = self.inner.create_sliding_accumulator(args)?;
-        Ok(if is_checked(&result) { Box::new(Cast { inner, result }) } else { inner })
+        Ok(match is_checked(&result) {
+            // What a window adds and takes away may wrap on the way and is right in the end.
+            true => Box::new(Cast { inner, operand: result.clone(), result }),
+            false => inner,
+        })
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
@@ -140,28 +145,6 @@ fn plus(sum: i128, value: i128) -> i128 {
         true => OVERFLOWED,
         false => sum.checked_add(value).unwrap_or(OVERFLOWED),
     }
-}
-
-/// The values in the result's type. Numerics of fewer digits already are what is added.
-fn cast_all(values: &[ArrayRef], to: &DataType) -> DataFusionResult<Vec<ArrayRef>> {
-    let cast_one = |values: &ArrayRef| match (values.data_type(), to) {
-        (DataType::Decimal128(_, from), DataType::Decimal128(_, to)) if from == to => Ok(Arc::clone(values)),
-        _ => cast(values, to),
-    };
-    Ok(values.iter().map(cast_one).collect::<Result<_, _>>()?)
-}
-
-/// An error when one of the sums has more than 38 digits.
-fn checked(sums: ArrayRef) -> DataFusionResult<ArrayRef> {
-    if let Some(decimals) = sums.as_primitive_opt::<Decimal128Type>()
-        && decimals.validate_decimal_precision(DECIMAL128_MAX_PRECISION).is_err()
-    {
-        let message = "numeric field overflow";
-        return Err(Error::new(ErrorKind::NumericValueOutOfRange, message)
-            .detail("A sum has at most 38 digits, those behind the point included.")
-            .into());
-    }
-    Ok(sums)
 }
 
 /// The sum of all rows.
@@ -255,45 +238,5 @@ impl GroupsAccumulator for Totals {
 
     fn size(&self) -> usize {
         self.inner.size()
-    }
-}
-
-/// DataFusion's sum over values in the result's type: of distinct values, and of windows that slide. What a window adds and takes
-/// away may wrap on the way and is right in the end.
-#[derive(Debug)]
-struct Cast {
-    inner: Box<dyn Accumulator>,
-    result: DataType,
-}
-
-impl Accumulator for Cast {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        self.inner.update_batch(&cast_all(values, &self.result)?)
-    }
-
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> DataFusionResult<()> {
-        self.inner.retract_batch(&cast_all(values, &self.result)?)
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        self.inner.supports_retract_batch()
-    }
-
-    fn evaluate(&mut self) -> DataFusionResult<ScalarValue> {
-        let sum = self.inner.evaluate()?;
-        checked(sum.to_array()?)?;
-        Ok(sum)
-    }
-
-    fn size(&self) -> usize {
-        self.inner.size()
-    }
-
-    fn state(&mut self) -> DataFusionResult<Vec<ScalarValue>> {
-        self.inner.state()
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> DataFusionResult<()> {
-        self.inner.merge_batch(states)
     }
 }

@@ -7,14 +7,13 @@ use arrow::datatypes::{Field, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{ParamValues, ScalarValue, TableReference};
 use datafusion::datasource::{MemTable, provider_as_source};
-use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, TableFactor};
-use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::pg_type::PgType;
 use crate::dialect;
+use crate::engine::kept::Kept;
 use crate::engine::merge::clauses::{Clauses, SOURCE_COLUMN};
 use crate::engine::merge::{MergePlan, source_mark};
 use crate::engine::plan::Planner;
@@ -47,28 +46,22 @@ impl Engine {
         Ok(LogicalPlanBuilder::from(plan).project(columns)?.alias(TableReference::bare(alias_of(factor)?))?.build()?)
     }
 
-    /// The source, read into memory that the pool accounts for.
+    /// The source as a plan over its rows, and the rows, which have to be kept as long.
     pub(super) async fn merge_source(
         &self,
         scope: &Scope,
         factor: &TableFactor,
         parameters: &[ScalarValue],
         cancel: &CancellationToken,
-    ) -> Result<LogicalPlan> {
+    ) -> Result<(LogicalPlan, Kept)> {
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
         let plan = bound(self.merge_source_plan(scope, factor, &types).await?, parameters)?;
-        let reservation = MemoryConsumer::new("MERGE source").register(&self.runtime().memory_pool);
-        let mut stream = self.run_plan(scope, &plan, cancel).await?;
-        let mut batches = Vec::new();
-        while let Some(batch) = stream.next().await {
-            let batch = batch?;
-            reservation.try_grow(batch.get_array_memory_size())?;
-            batches.push(batch);
-        }
+        let kept = self.kept("MERGE source", scope, &plan, cancel).await?;
         let fields: Vec<Field> = plan.schema().fields().iter().map(|field| Field::clone(field)).collect();
-        let table = MemTable::try_new(Arc::new(Schema::new(fields)), vec![batches])?;
+        let table = MemTable::try_new(Arc::new(Schema::new(fields)), vec![kept.batches.clone()])?;
         let name = TableReference::bare(alias_of(factor)?);
-        Ok(LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?.build()?)
+        let scan = LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?.build()?;
+        Ok((scan, kept))
     }
 
     /// Plans the condition and the clauses over target and source.

@@ -12,53 +12,41 @@ use datafusion::functions_window::row_number::row_number;
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Aggregate, Expr, JoinType, LogicalPlan, LogicalPlanBuilder, Subquery, lit};
+use datafusion::optimizer::OptimizerConfig;
 use datafusion::optimizer::decorrelate::PullUpCorrelatedExpr;
 use datafusion::optimizer::optimizer::ApplyOrder;
-use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use crate::engine::shim::rule::Rule;
 
 /// The rule. It belongs before DataFusion's own, while conditions stand where they were written; what those can do
 /// (they are cheaper where they apply) it leaves to them.
-#[derive(Debug)]
-pub struct JoinCorrelatedAggregates;
+pub(super) const JOIN_CORRELATED_AGGREGATES: Rule =
+    Rule { name: "join_correlated_aggregates", order: ApplyOrder::TopDown, rewrite };
 
-impl OptimizerRule for JoinCorrelatedAggregates {
-    fn name(&self) -> &str {
-        "join_correlated_aggregates"
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        Some(ApplyOrder::TopDown)
-    }
-
-    fn supports_rewrite(&self) -> bool {
-        true
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> DataFusionResult<Transformed<LogicalPlan>> {
-        match &plan {
-            LogicalPlan::Projection(projection) => {
-                let found = correlated(&projection.expr);
-                let Some((input, values)) = join_all(projection.input.as_ref(), found, config)? else {
-                    return Ok(Transformed::no(plan));
-                };
-                let items = projection.expr.iter().zip(projection.schema.iter()).map(|(expr, (qualifier, field))| {
-                    let expr = replace(expr.clone().unalias(), &values)?;
-                    Ok(expr.alias_qualified(qualifier.cloned(), field.name()))
-                });
-                let items = items.collect::<DataFusionResult<Vec<_>>>()?;
-                Ok(Transformed::yes(LogicalPlanBuilder::from(input).project(items)?.build()?))
-            }
-            LogicalPlan::Filter(filter) => {
-                let found = correlated(std::slice::from_ref(&filter.predicate));
-                let Some((input, values)) = join_all(filter.input.as_ref(), found, config)? else {
-                    return Ok(Transformed::no(plan));
-                };
-                let kept = columns(filter.input.schema());
-                let filtered = LogicalPlanBuilder::from(input).filter(replace(filter.predicate.clone(), &values)?)?;
-                Ok(Transformed::yes(filtered.project(kept)?.build()?))
-            }
-            _ => Ok(Transformed::no(plan)),
+fn rewrite(plan: LogicalPlan, config: &dyn OptimizerConfig) -> DataFusionResult<Transformed<LogicalPlan>> {
+    match &plan {
+        LogicalPlan::Projection(projection) => {
+            let found = correlated(&projection.expr);
+            let Some((input, values)) = join_all(projection.input.as_ref(), found, config)? else {
+                return Ok(Transformed::no(plan));
+            };
+            let items = projection.expr.iter().zip(projection.schema.iter()).map(|(expr, (qualifier, field))| {
+                let expr = replace(expr.clone().unalias(), &values)?;
+                Ok(expr.alias_qualified(qualifier.cloned(), field.name()))
+            });
+            let items = items.collect::<DataFusionResult<Vec<_>>>()?;
+            Ok(Transformed::yes(LogicalPlanBuilder::from(input).project(items)?.build()?))
         }
+        LogicalPlan::Filter(filter) => {
+            let found = correlated(std::slice::from_ref(&filter.predicate));
+            let Some((input, values)) = join_all(filter.input.as_ref(), found, config)? else {
+                return Ok(Transformed::no(plan));
+            };
+            let kept = columns(filter.input.schema());
+            let filtered = LogicalPlanBuilder::from(input).filter(replace(filter.predicate.clone(), &values)?)?;
+            Ok(Transformed::yes(filtered.project(kept)?.build()?))
+        }
+        _ => Ok(Transformed::no(plan)),
     }
 }
 

@@ -9,38 +9,25 @@ use datafusion::common::{DFSchema, Result as DataFusionResult, ScalarValue};
 use datafusion::logical_expr::expr::BinaryExpr;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, lit};
+use datafusion::optimizer::OptimizerConfig;
 use datafusion::optimizer::optimizer::ApplyOrder;
-use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+
+use crate::engine::shim::rule::Rule;
 
 /// The rule. It belongs behind the simplifier, which makes the constants.
-#[derive(Debug)]
-pub struct CompareDates;
+pub(super) const COMPARE_DATES: Rule = Rule { name: "compare_dates", order: ApplyOrder::BottomUp, rewrite };
 
-impl OptimizerRule for CompareDates {
-    fn name(&self) -> &str {
-        "compare_dates"
+fn rewrite(plan: LogicalPlan, _: &dyn OptimizerConfig) -> DataFusionResult<Transformed<LogicalPlan>> {
+    if !matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::Join(_)) {
+        return Ok(Transformed::no(plan));
     }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        Some(ApplyOrder::BottomUp)
-    }
-
-    fn supports_rewrite(&self) -> bool {
-        true
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> DataFusionResult<Transformed<LogicalPlan>> {
-        if !matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::Join(_)) {
-            return Ok(Transformed::no(plan));
-        }
-        let schema = merge_schema(&plan.inputs());
-        plan.map_expressions(|expr| {
-            expr.transform_up(|expr| match compared(&expr, &schema) {
-                Some(compared) => Ok(Transformed::yes(compared)),
-                None => Ok(Transformed::no(expr)),
-            })
+    let schema = merge_schema(&plan.inputs());
+    plan.map_expressions(|expr| {
+        expr.transform_up(|expr| match compared(&expr, &schema) {
+            Some(compared) => Ok(Transformed::yes(compared)),
+            None => Ok(Transformed::no(expr)),
         })
-    }
+    })
 }
 
 /// `CAST(date AS timestamp) op constant` as `date op constant`, from either side.

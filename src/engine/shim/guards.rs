@@ -10,45 +10,31 @@ use datafusion::logical_expr::expr::{BinaryExpr, Case};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
+use datafusion::optimizer::OptimizerConfig;
 use datafusion::optimizer::optimizer::ApplyOrder;
-use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use crate::engine::functions::cast::CAST;
 use crate::engine::functions::divide::DIVIDE;
+use crate::engine::shim::rule::Rule;
 
 /// The rule. It belongs behind all others: filters have met there that were written apart.
-#[derive(Debug)]
-pub struct GuardConditions;
+pub(super) const GUARD_CONDITIONS: Rule = Rule { name: "guard_conditions", order: ApplyOrder::BottomUp, rewrite };
 
-impl OptimizerRule for GuardConditions {
-    fn name(&self) -> &str {
-        "guard_conditions"
-    }
-
-    fn apply_order(&self) -> Option<ApplyOrder> {
-        Some(ApplyOrder::BottomUp)
-    }
-
-    fn supports_rewrite(&self) -> bool {
-        true
-    }
-
-    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> DataFusionResult<Transformed<LogicalPlan>> {
-        let conditions = matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::Join(_) | LogicalPlan::TableScan(_));
-        let names = NamePreserver::new(&plan);
-        plan.map_expressions(|expr| {
-            if !conditions || !may_fail(&expr) {
-                let name = names.save(&expr);
-                return Ok(guarded(expr)?.update_data(|expr| name.restore(expr)));
-            }
-            let (safe, risky): (Vec<_>, Vec<_>) =
-                split_conjunction_owned(expr).into_iter().partition(|part| !may_fail(part));
-            match conjunction(safe.into_iter().chain(risky)) {
-                Some(ordered) => guarded(ordered),
-                None => Err(crate::error::Error::internal("a condition without parts").into()),
-            }
-        })
-    }
+fn rewrite(plan: LogicalPlan, _: &dyn OptimizerConfig) -> DataFusionResult<Transformed<LogicalPlan>> {
+    let conditions = matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::Join(_) | LogicalPlan::TableScan(_));
+    let names = NamePreserver::new(&plan);
+    plan.map_expressions(|expr| {
+        if !conditions || !may_fail(&expr) {
+            let name = names.save(&expr);
+            return Ok(guarded(expr)?.update_data(|expr| name.restore(expr)));
+        }
+        let (safe, risky): (Vec<_>, Vec<_>) =
+            split_conjunction_owned(expr).into_iter().partition(|part| !may_fail(part));
+        match conjunction(safe.into_iter().chain(risky)) {
+            Some(ordered) => guarded(ordered),
+            None => Err(crate::error::Error::internal("a condition without parts").into()),
+        }
+    })
 }
 
 /// Guards every AND and OR within an expression.

@@ -18,10 +18,14 @@ pub(super) fn qualify(query: &mut Query, outputs: &Outputs<'_>) {
     if !outputs.is_outermost() {
         return;
     }
-    let of_table = |name: String| outputs.table_of(&select.from, &name).map(|table| (name, table));
-    let columns: HashMap<String, Ident> = select.projection.iter().filter_map(renaming).filter_map(of_table).collect();
     let is_alone = |key: &OrderByExpr| matches!(key.expr, Expr::Identifier(_));
-    if columns.is_empty() || !keys.iter().any(|key| !is_alone(key) && names_any(&key.expr, &columns)) {
+    let is_named = |name: &String| keys.iter().any(|key| !is_alone(key) && names(&key.expr, name));
+    let taken: Vec<String> = select.projection.iter().filter_map(renaming).collect();
+    if !taken.iter().any(is_named) {
+        return;
+    }
+    let columns: HashMap<String, Ident> = outputs.tables_of(&select.from, taken).into_iter().collect();
+    if !columns.keys().any(is_named) {
         return;
     }
     for key in keys.iter_mut() {
@@ -42,8 +46,8 @@ pub(super) fn qualify(query: &mut Query, outputs: &Outputs<'_>) {
     keep_apart(select, &columns);
 }
 
-fn names_any(key: &Expr, columns: &HashMap<String, Ident>) -> bool {
-    own_expressions::any(key, |part| matches!(part, Expr::Identifier(name) if columns.contains_key(&folded(name))))
+fn names(key: &Expr, wanted: &str) -> bool {
+    own_expressions::any(key, |part| matches!(part, Expr::Identifier(name) if folded(name) == wanted))
 }
 
 fn keep_apart(select: &mut Select, columns: &HashMap<String, Ident>) {

@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select, SelectItem,
+    Expr, Ident, Join, JoinConstraint, JoinOperator, ObjectNamePart, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
 };
 
@@ -160,19 +160,29 @@ impl<'a> Outputs<'a> {
         Some(columns)
     }
 
-    /// The table whose column a name is, where it is one and only one's.
-    pub(super) fn table_of(&self, from: &[TableWithJoins], name: &str) -> Option<Ident> {
-        let columns = self.tables_columns(from)?;
-        let mut named = columns.into_iter().filter(|column| column.name == name);
-        match (named.next(), named.next()) {
-            (Some(column), None) => column.table,
-            _ => None,
-        }
+    /// The tables whose columns names are, of those that are one table's and only one's.
+    pub(super) fn tables_of(&self, from: &[TableWithJoins], names: Vec<String>) -> Vec<(String, Ident)> {
+        let Some(columns) = self.tables_columns(from) else { return Vec::new() };
+        let table_of = |name: &str| {
+            let mut named = columns.iter().filter(|column| column.name == name);
+            match (named.next(), named.next()) {
+                (Some(column), None) => column.table.clone(),
+                _ => None,
+            }
+        };
+        names.into_iter().filter_map(|name| table_of(&name).map(|table| (name, table))).collect()
     }
 
     /// The tables on the left that the columns come from which inner and left joins merge; nothing where that is not known.
     pub(super) fn left_sides(&self, table: &TableWithJoins) -> Vec<(String, Ident)> {
         let mut found = Vec::new();
+        let merges = |join: &Join| {
+            let constraint = constraint_of(&join.join_operator);
+            matches!(constraint, Some(JoinConstraint::Using(_) | JoinConstraint::Natural))
+        };
+        if !table.joins.iter().any(merges) {
+            return found;
+        }
         let Some(mut columns) = self.factor_columns(&table.relation) else { return found };
         for join in &table.joins {
             let Some(right) = self.factor_columns(&join.relation) else { return found };
@@ -282,13 +292,7 @@ impl Column {
 
 /// The columns that USING or NATURAL merge; `None` for joins whose columns are not known.
 fn merged_names(operator: &JoinOperator, left: &[Column], right: &[Column]) -> Option<Vec<String>> {
-    use JoinOperator as J;
-    let constraint = match operator {
-        J::Join(c) | J::Inner(c) | J::Left(c) | J::LeftOuter(c) | J::Right(c) | J::RightOuter(c) | J::FullOuter(c) => c,
-        J::CrossJoin(c) | J::Semi(c) | J::LeftSemi(c) | J::Anti(c) | J::LeftAnti(c) => c,
-        _ => return None,
-    };
-    match constraint {
+    match constraint_of(operator)? {
         JoinConstraint::Using(names) => {
             names.iter().map(|name| name.0.last().and_then(ObjectNamePart::as_ident).map(folded)).collect()
         }
@@ -297,6 +301,17 @@ fn merged_names(operator: &JoinOperator, left: &[Column], right: &[Column]) -> O
             Some(left.iter().filter(shared).map(|column| column.name.clone()).collect())
         }
         JoinConstraint::On(_) | JoinConstraint::None => Some(Vec::new()),
+    }
+}
+
+fn constraint_of(operator: &JoinOperator) -> Option<&JoinConstraint> {
+    use JoinOperator as J;
+    match operator {
+        J::Join(c) | J::Inner(c) | J::Left(c) | J::LeftOuter(c) | J::Right(c) | J::RightOuter(c) | J::FullOuter(c) => {
+            Some(c)
+        }
+        J::CrossJoin(c) | J::Semi(c) | J::LeftSemi(c) | J::Anti(c) | J::LeftAnti(c) => Some(c),
+        _ => None,
     }
 }
 

@@ -66,11 +66,13 @@ pub(super) fn as_array(name: &str, arguments: &[Expr], ordinality: bool) -> Opti
     }
 }
 
-fn number(number: i64) -> Expr {
+/// A whole number as a literal.
+pub(super) fn number(number: i64) -> Expr {
     Expr::value(Value::Number(number.to_string(), false))
 }
 
-fn function_name(name: &ObjectName) -> String {
+/// The lower-case name of a function without its schema.
+pub(super) fn function_name(name: &ObjectName) -> String {
     name.0.last().and_then(|part| part.as_ident()).map(|ident| ident.value.to_lowercase()).unwrap_or_default()
 }
 

@@ -10,6 +10,7 @@ use crate::catalog::pg_type::PgType;
 use crate::engine::functions::cast::{CAST, parse};
 use crate::engine::shim::expressions::{call, take, text};
 use crate::engine::shim::names::called;
+use crate::engine::shim::relations::number;
 use crate::engine::shim::subqueries::parsed;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -50,10 +51,6 @@ pub(super) fn rewrite_query(query: &mut Query) -> Result<()> {
     Ok(())
 }
 
-fn number(number: i64) -> Expr {
-    Expr::value(Value::Number(number.to_string(), false))
-}
-
 fn table_statement(body: &mut SetExpr) {
     match body {
         SetExpr::Table(table) => {
@@ -89,8 +86,7 @@ fn from_the_start(index: &mut Expr) {
     if matches!(index, Expr::Value(value) if is_literal(value)) {
         return;
     }
-    let zero = || Expr::value(Value::Number("0".to_owned(), false));
-    *index = call("nullif", vec![call("greatest", vec![take(index), zero()]), zero()]);
+    *index = call("nullif", vec![call("greatest", vec![take(index), number(0)]), number(0)]);
 }
 
 /// Rewrites one expression; its parts have been rewritten already.

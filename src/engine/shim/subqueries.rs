@@ -164,8 +164,8 @@ fn value_without_from(query: &mut Query) -> Option<Expr> {
 
 fn is_set_returning(expr: &Expr) -> bool {
     let Expr::Function(function) = expr else { return false };
-    let name = function.name.0.last().and_then(|part| part.as_ident()).map(|name| name.value.to_lowercase());
-    name.is_some_and(|name| ["unnest", "generate_series", "generate_subscripts"].contains(&name.as_str()))
+    let name = relations::function_name(&function.name);
+    ["unnest", "generate_series", "generate_subscripts"].contains(&name.as_str())
 }
 
 /// Makes the item of a scalar subquery an aggregate.
@@ -330,14 +330,14 @@ pub(super) fn rewrite_items(select: &mut Select) {
 /// `SELECT generate_series(1, 3)`: DataFusion's function of that name gives an array.
 fn unnest_series(expr: &mut Expr) {
     let Expr::Function(function) = expr else { return };
-    let name = function.name.0.last().and_then(|part| part.as_ident()).map(|name| name.value.to_lowercase());
+    let name = relations::function_name(&function.name);
     let FunctionArguments::List(list) = &mut function.args else { return };
     let arguments = list.args.iter().filter_map(|argument| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
     });
     let arguments: Vec<Expr> = arguments.collect();
-    if let Some(name @ ("generate_series" | "generate_subscripts")) = name.as_deref()
+    if let name @ ("generate_series" | "generate_subscripts") = name.as_str()
         && let Some(arrays) = relations::as_array(name, &arguments, true)
     {
         *expr = call("unnest", arrays);
@@ -405,8 +405,8 @@ fn any_rows(mut query: Box<Query>) -> Expr {
         if let Expr::Function(Function { args: FunctionArguments::List(list), .. }) = &mut count {
             list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Wildcard));
         }
-        let zero = Expr::value(Value::Number("0".to_owned(), false));
-        let any = Expr::BinaryOp { left: Box::new(count), op: BinaryOperator::Gt, right: Box::new(zero) };
+        let any =
+            Expr::BinaryOp { left: Box::new(count), op: BinaryOperator::Gt, right: Box::new(relations::number(0)) };
         select.projection = vec![SelectItem::UnnamedExpr(any)];
     }
     Expr::Subquery(outer)
@@ -416,8 +416,8 @@ fn any_rows(mut query: Box<Query>) -> Expr {
 pub(super) fn has_aggregate(expr: &Expr) -> bool {
     own_expressions::any(expr, |part| {
         let Expr::Function(function) = part else { return false };
-        let name = function.name.0.last().and_then(|part| part.as_ident()).map(|name| name.value.to_lowercase());
-        let aggregates = name.is_some_and(|name| AGGREGATES.contains(&name.as_str())) || function.filter.is_some();
+        let name = relations::function_name(&function.name);
+        let aggregates = AGGREGATES.contains(&name.as_str()) || function.filter.is_some();
         function.over.is_none() && aggregates
     })
 }

@@ -36,7 +36,11 @@ pub fn unified(plan: LogicalPlan, session: &Arc<FunctionContext>) -> Result<Logi
             other => Transformed::no(other),
         };
         changed |= plan.transformed;
-        let (names, schema) = (NamePreserver::new(&plan.data), merge_schema(&plan.data.inputs()));
+        let names = NamePreserver::new(&plan.data);
+        let schema = match plan.data.inputs().as_slice() {
+            [input] => Arc::clone(input.schema()),
+            inputs => Arc::new(merge_schema(inputs)),
+        };
         let plan = plan.data.map_expressions(|expr| {
             let name = names.save(&expr);
             Ok(resolved(expr, &schema, session)?.update_data(|expr| name.restore(expr)))

@@ -4,6 +4,8 @@ use super::*;
 use crate::tables::DeletionVector;
 use crate::tables::file_stats::FileStats;
 
+const OPTIONS: CompactionOptions = CompactionOptions { target_file_bytes: 128 << 20, files_min: 4 };
+
 fn file(name: &str, mib: u64, at: i64) -> Arc<FileEntry> {
     Arc::new(FileEntry {
         path: name.into(),
@@ -18,7 +20,7 @@ fn file(name: &str, mib: u64, at: i64) -> Arc<FileEntry> {
 }
 
 fn bins(files: Vec<Arc<FileEntry>>) -> Vec<Vec<String>> {
-    let bins = bins_of(files, &CompactionOptions::default());
+    let bins = bins_of(files, &OPTIONS);
     bins.iter().map(|bin| bin.iter().map(|file| file.path.clone()).collect()).collect()
 }
 
@@ -61,7 +63,7 @@ fn a_year_of_small_flushes_rewrites_a_row_a_few_times() {
     let mut rewritten = 0;
     for at in 0..1000 {
         files.push(file(&format!("flush{at}"), 2, at));
-        for (number, bin) in bins_of(files.clone(), &CompactionOptions::default()).into_iter().enumerate() {
+        for (number, bin) in bins_of(files.clone(), &OPTIONS).into_iter().enumerate() {
             let mib = bin.iter().map(|file| file.size_bytes >> 20).sum::<u64>();
             rewritten += mib;
             files.retain(|kept| bin.iter().all(|gone| gone.path != kept.path));
