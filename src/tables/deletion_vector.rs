@@ -19,7 +19,7 @@ use crate::tables::file_set::{DeletionVector, FileEntry};
 mod z85;
 
 #[cfg(test)]
-pub(in crate::tables) mod tests;
+pub mod tests;
 
 /// First word of a bitmap in the portable format of 64-bit roaring bitmaps; the only one the protocol's writers use.
 const MAGIC: u32 = 1_681_511_377;
@@ -57,9 +57,7 @@ async fn read(store: &dyn ObjectStore, location: &Url, vector: &DeletionVector) 
     let deleted = match place(location, vector)? {
         Place::Inline(bytes) => parse_bitmap(&bytes)?,
         Place::Object(path, range) => {
-            let bytes = store.get_range(&path, range).await.map_err(|error| {
-                Error::new(ErrorKind::IoError, format!("cannot read \"{path}\"")).detail(error.to_string())
-            })?;
+            let bytes = store.get_range(&path, range).await?;
             parse_bitmap(checked(&bytes, vector.size_in_bytes)?)?
         }
     };

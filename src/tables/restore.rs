@@ -11,6 +11,7 @@ use object_store::{Error as StoreError, ObjectStoreExt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tables::action::Commit;
 use crate::tables::change::{Change, Operation};
+use crate::tables::deletion_vector::object_path;
 use crate::tables::file_set::FileEntry;
 use crate::tables::replay::{add_action, remove_action};
 use crate::tables::snapshot::Snapshot;
@@ -70,15 +71,19 @@ impl Table {
     }
 }
 
-/// An error that names the files which VACUUM has taken away.
+/// An error that names the files which VACUUM has taken away, or the bitmaps of their deleted rows.
 async fn check_present(snapshot: &Snapshot, files: &[Arc<FileEntry>]) -> Result<()> {
     let missing: HashSet<String> = futures::stream::iter(files.to_vec())
         .map(|file| async move {
-            match snapshot.store().head(&snapshot.object_path(&file)?).await {
-                Ok(_) => Ok(None),
-                Err(StoreError::NotFound { .. }) => Ok(Some(file.path.clone())),
-                Err(error) => Err(Error::from(error)),
+            let vector = file.deletion_vector.as_ref().map(|vector| object_path(snapshot.location(), vector));
+            for path in std::iter::once(snapshot.object_path(&file)?).chain(vector.transpose()?.flatten()) {
+                match snapshot.store().head(&path).await {
+                    Ok(_) => {}
+                    Err(StoreError::NotFound { .. }) => return Ok(Some(file.path.clone())),
+                    Err(error) => return Err(Error::from(error)),
+                }
             }
+            Ok(None)
         })
         .buffer_unordered(LOOKUPS_AT_ONCE)
         .try_filter_map(|missing| async move { Ok(missing) })
