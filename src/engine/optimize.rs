@@ -92,7 +92,7 @@ impl Engine {
             return Ok(groups);
         }
         // Who asks for it does not wait for a class to fill up.
-        Ok(compaction_groups(files, &CompactionOptions { target_file_bytes, files_min: 2 }))
+        Ok(compaction_groups(files, &CompactionOptions { target_file_bytes, files_min: 2, purge: optimize.full }))
     }
 
     /// With WHERE the files that may hold such rows, as a scan would choose them; none means all.

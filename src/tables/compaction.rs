@@ -15,6 +15,8 @@ pub struct CompactionOptions {
     pub target_file_bytes: u64,
     /// How many files of one class make a merge worth it; at least two.
     pub files_min: usize,
+    /// Rewrite every file with deleted rows, however few they are.
+    pub purge: bool,
 }
 
 /// Files of one partition to be rewritten as one (or as few).
@@ -58,7 +60,7 @@ fn bins_of(files: Vec<Arc<FileEntry>>, options: &CompactionOptions) -> Vec<Vec<A
     let mut bins = Vec::new();
     let mut classes: BTreeMap<u32, Vec<Arc<FileEntry>>> = BTreeMap::new();
     for file in files {
-        match (file.size_bytes <= options.target_file_bytes / 2, is_worn(&file)) {
+        match (file.size_bytes <= options.target_file_bytes / 2, options.is_worn(&file)) {
             (true, _) => classes.entry(class_of(file.size_bytes)).or_default().push(file),
             (false, true) => bins.push(vec![file]),
             (false, false) => {}
@@ -69,38 +71,45 @@ fn bins_of(files: Vec<Arc<FileEntry>>, options: &CompactionOptions) -> Vec<Vec<A
         let enough = class.len() >= options.files_min.max(2);
         class.append(&mut smaller);
         match enough {
-            true => pack(class, options.target_file_bytes, &mut bins),
+            true => pack(class, options, &mut bins),
             false => smaller = class,
         }
     }
     // What is left is too little to merge, except for files that are mostly deleted.
-    bins.extend(smaller.into_iter().filter(|file| is_worn(file)).map(|file| vec![file]));
+    bins.extend(smaller.into_iter().filter(|file| options.is_worn(file)).map(|file| vec![file]));
     bins
 }
 
 /// Fills bins in the order in which the files were written: what was loaded together stays together.
-fn pack(mut files: Vec<Arc<FileEntry>>, target_bytes: u64, bins: &mut Vec<Vec<Arc<FileEntry>>>) {
+fn pack(mut files: Vec<Arc<FileEntry>>, options: &CompactionOptions, bins: &mut Vec<Vec<Arc<FileEntry>>>) {
     files.sort_by(|left, right| (left.modified_at_ms, &left.path).cmp(&(right.modified_at_ms, &right.path)));
+    let is_of_use = |bin: &Vec<Arc<FileEntry>>| bin.len() > 1 || bin.iter().any(|file| options.is_worn(file));
     let mut bin: Vec<Arc<FileEntry>> = Vec::new();
     let mut bytes = 0;
     for file in files {
-        if bytes + file.size_bytes > target_bytes && !bin.is_empty() {
-            bins.extend(Some(std::mem::take(&mut bin)).filter(|bin| bin.len() > 1));
+        if bytes + file.size_bytes > options.target_file_bytes && !bin.is_empty() {
+            bins.extend(Some(std::mem::take(&mut bin)).filter(is_of_use));
             bytes = 0;
         }
         bytes += file.size_bytes;
         bin.push(file);
     }
-    bins.extend(Some(bin).filter(|bin| bin.len() > 1));
+    bins.extend(Some(bin).filter(is_of_use));
 }
 
 fn class_of(size_bytes: u64) -> u32 {
     (size_bytes / CLASS_BYTES).checked_ilog(4).map_or(0, |class| class + 1)
 }
 
-fn is_worn(file: &FileEntry) -> bool {
-    let deleted = file.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality.unsigned_abs());
-    file.rows.is_some_and(|rows| deleted.saturating_mul(DELETED_ONE_IN) > rows)
+impl CompactionOptions {
+    /// True for a file that is to be rewritten even by itself.
+    fn is_worn(&self, file: &FileEntry) -> bool {
+        let deleted = file.deletion_vector.as_ref().map_or(0, |vector| vector.cardinality.unsigned_abs());
+        match self.purge {
+            true => deleted > 0,
+            false => file.rows.is_some_and(|rows| deleted.saturating_mul(DELETED_ONE_IN) > rows),
+        }
+    }
 }
 
 #[cfg(test)]

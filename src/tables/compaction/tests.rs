@@ -4,7 +4,7 @@ use super::*;
 use crate::tables::DeletionVector;
 use crate::tables::file_stats::FileStats;
 
-const OPTIONS: CompactionOptions = CompactionOptions { target_file_bytes: 128 << 20, files_min: 4 };
+const OPTIONS: CompactionOptions = CompactionOptions { target_file_bytes: 128 << 20, files_min: 4, purge: false };
 
 fn file(name: &str, mib: u64, at: i64) -> Arc<FileEntry> {
     Arc::new(FileEntry {
@@ -53,8 +53,15 @@ fn a_worn_file_is_rewritten_alone() {
     };
     worn.deletion_vector = Some(vector(50));
     assert!(bins(vec![Arc::new(worn.clone())]).is_empty());
+    let purge = CompactionOptions { purge: true, ..OPTIONS };
+    assert_eq!(bins_of(vec![Arc::new(worn.clone()), file("whole", 100, 0)], &purge), [[Arc::new(worn.clone())]]);
     worn.deletion_vector = Some(vector(200));
-    assert_eq!(bins(vec![Arc::new(worn)]), [["worn"]]);
+    assert_eq!(bins(vec![Arc::new(worn.clone())]), [["worn"]]);
+    // Also where it is what is left of a class that was merged.
+    worn.size_bytes = 60 << 20;
+    let three = (0..3).map(|at| file(&format!("f{at}"), 40, at));
+    let bins = bins(three.chain([Arc::new(FileEntry { modified_at_ms: 9, ..worn })]).collect());
+    assert_eq!(bins, [vec!["f0", "f1", "f2"], vec!["worn"]]);
 }
 
 #[test]

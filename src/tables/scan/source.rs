@@ -154,7 +154,7 @@ impl FileSource for GuardedSource {
             }
             _ => Err(DataFusionError::from(
                 Error::unsupported("a scan of files with deletion vectors cannot be sent to another machine")
-                    .hint("Run OPTIMIZE on the table, which removes the deleted rows from its files."),
+                    .hint("OPTIMIZE ... FULL removes the deleted rows from the table's files."),
             )),
         }
     }
