@@ -44,7 +44,12 @@ pub fn relation_names(statement: &Statement) -> Vec<ObjectName> {
         Statement::Update(update) => names_in(update),
         Statement::Delete(delete) => names_in(delete),
         Statement::Merge(merge) => names_in(merge),
-        Statement::CreateTable(create) => create.query.as_ref().map(names_in).unwrap_or_default(),
+        Statement::CreateTable(create) => {
+            let mut names = create.query.as_ref().map(names_in).unwrap_or_default();
+            names.extend(create.or_replace.then(|| create.name.clone()));
+            names
+        }
+        Statement::Truncate(truncate) => truncate.names.clone(),
         Statement::CreateView(create) => names_in(&create.query),
         Statement::Explain(explain) => relation_names(&explain.statement),
         Statement::Copy(copy) => match &copy.source {
