@@ -104,14 +104,16 @@ impl Session {
 
     pub(super) fn comment(&self, scope: &Scope, comment: &Comment) -> Result<Tag> {
         let text = comment.text.clone();
-        let relation =
-            |name: &ObjectName| scope.version.catalog.require(name, scope.search_path()).map(|found| found.oid);
+        let relation = |name: &ObjectName| scope.version.catalog.require(name, scope.search_path());
+        let of_kind = |name: &ObjectName, kind| {
+            let found = relation(name)?;
+            refuse_other_kind(&found, kind).map(|()| found.oid)
+        };
         self.server.buffer().define(
             |draft| match &comment.target {
-                CommentTarget::Table(name) | CommentTarget::View(name) => {
-                    draft.comment_on_relation(relation(name)?, text)
-                }
-                CommentTarget::Column(name, column) => draft.comment_on_column(relation(name)?, column, text),
+                CommentTarget::Table(name) => draft.comment_on_relation(of_kind(name, DropKind::Table)?, text),
+                CommentTarget::View(name) => draft.comment_on_relation(of_kind(name, DropKind::View)?, text),
+                CommentTarget::Column(name, column) => draft.comment_on_column(relation(name)?.oid, column, text),
                 CommentTarget::Schema(name) => draft.comment_on_schema(name, text),
                 CommentTarget::Database(_) | CommentTarget::Role(_) => {
                     Err(Error::unsupported("comments on databases and roles are not supported"))
@@ -171,7 +173,12 @@ impl Session {
                     });
                 }
             };
-            refuse_other_kind(&found, drop.kind)?;
+            let other = if drop.kind == DropKind::Table {
+                "DROP VIEW to remove a view"
+            } else {
+                "DROP TABLE to remove a table"
+            };
+            refuse_other_kind(&found, drop.kind).map_err(|error| error.hint(format!("Use {other}.")))?;
             oids.push(found.oid);
         }
         if oids.is_empty() {
@@ -215,17 +222,12 @@ fn closed(gone: &[Arc<RelationDef>]) -> TableChanges {
 }
 
 fn refuse_other_kind(found: &RelationDef, kind: DropKind) -> Result<()> {
-    match (&found.kind, kind) {
-        (RelationKind::View(_), DropKind::Table) => {
-            Err(Error::new(ErrorKind::WrongObjectType, format!("\"{}\" is not a table", found.name))
-                .hint("Use DROP VIEW to remove a view."))
-        }
-        (RelationKind::Table(_), DropKind::View) => {
-            Err(Error::new(ErrorKind::WrongObjectType, format!("\"{}\" is not a view", found.name))
-                .hint("Use DROP TABLE to remove a table."))
-        }
-        _ => Ok(()),
-    }
+    let wanted = match (&found.kind, kind) {
+        (RelationKind::View(_), DropKind::Table) => "table",
+        (RelationKind::Table(_), DropKind::View) => "view",
+        _ => return Ok(()),
+    };
+    Err(Error::new(ErrorKind::WrongObjectType, format!("\"{}\" is not a {wanted}", found.name)))
 }
 
 /// The relations that a view's query names, by the names it uses.
