@@ -15,11 +15,13 @@ type Step = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 /// Step `n` brings a file from version `n` to version `n + 1`.
 const STEPS: &[Step] = &[create];
 
-/// The version that this program writes.
-pub(super) const VERSION: usize = STEPS.len();
-
-/// Brings the file to [`VERSION`], or says why it cannot be used. All steps are one transaction.
+/// Brings the file to the version that this program writes, or says why it cannot be used.
 pub(super) fn run(connection: &mut Connection, name: &str) -> Result<()> {
+    take(STEPS, connection, name)
+}
+
+/// Takes the steps that the file lacks, all in one transaction.
+fn take(steps: &[Step], connection: &mut Connection, name: &str) -> Result<()> {
     let failed = |error: rusqlite::Error| sqlite_error(name, &error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let pragma =
@@ -34,19 +36,21 @@ pub(super) fn run(connection: &mut Connection, name: &str) -> Result<()> {
             .hint("Name another folder with --data."));
     }
     let version = usize::try_from(version).unwrap_or(usize::MAX);
-    if version > VERSION {
+    if version > steps.len() {
         return Err(Error::new(
             ErrorKind::ObjectNotInPrerequisiteState,
-            format!("the catalog \"{name}\" has version {version}; this program reads up to {VERSION}"),
+            format!("the catalog \"{name}\" has version {version}; this program reads up to {}", steps.len()),
         )
         .hint("Use the release of Headwater that wrote it, or a later one."));
     }
-    for step in &STEPS[version..] {
+    for step in &steps[version..] {
         step(&transaction).map_err(failed)?;
     }
-    if version < VERSION {
+    if version < steps.len() {
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
-        transaction.pragma_update(None, "user_version", i64::try_from(VERSION).unwrap_or(i64::MAX)).map_err(failed)?;
+        transaction
+            .pragma_update(None, "user_version", i64::try_from(steps.len()).unwrap_or(i64::MAX))
+            .map_err(failed)?;
     }
     transaction.commit().map_err(failed)
 }
@@ -103,3 +107,6 @@ fn object(
     transaction.execute("INSERT INTO object VALUES (?1, ?2, 0, ?3, ?4)", params![oid.0, kind, name, body])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
