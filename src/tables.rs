@@ -40,12 +40,16 @@ pub use changes::{CHANGE_TYPE, VersionChanges};
 pub use commit::{FileWriter, TableWriter};
 pub use compaction::{CompactionGroup, CompactionOptions, compaction_groups, groups_by_partition};
 pub use definition::{MetadataChange, TableSpec};
+#[cfg(test)]
+pub use deletion_vector::tests::{Kind as VectorKind, write_vector};
 pub use file_set::{DeletionVector, FileEntry};
 pub use history::CommitRecord;
 pub use properties::{is_property, property_names, property_value};
 pub use scan::{LakeScan, SORTED_TAG, ScanMeter, ScanSummary, files_of_plan};
 pub use snapshot::Snapshot;
 pub use stores::Stores;
+#[cfg(test)]
+pub use stores::hooked::HookedStore;
 pub use table::{At, Table};
 pub use vacuum::VacuumOptions;
 pub use write::WriteOptions;

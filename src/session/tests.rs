@@ -20,9 +20,16 @@ use crate::error::Result;
 use crate::session::{Login, Reply, Server, Session};
 use crate::tables::{Change, MetadataChange, Operation, Stores, Table, TableSpec};
 
+mod conflicts;
+mod vectors;
+
 async fn server(folder: &Path) -> Arc<Server> {
-    let config = Config::in_folder(folder);
-    let stores = Arc::new(Stores::new(config.store_options.clone()).unwrap());
+    server_on(folder, Stores::new(Default::default()).unwrap(), folder.display().to_string()).await
+}
+
+/// A server whose sessions may read and write what lies in `location`.
+async fn server_on(folder: &Path, stores: Stores, location: String) -> Arc<Server> {
+    let (config, stores) = (Config::in_folder(folder), Arc::new(stores));
     let catalog = Catalog::in_memory().unwrap();
     let buffer = Arc::new(Buffer::open(catalog, Arc::clone(&stores), Clock::Real).await);
     let engine = EngineConfig {
@@ -31,7 +38,7 @@ async fn server(folder: &Path) -> Arc<Server> {
         spill_bytes_max: config.spill_bytes_max,
         target_partitions: 2,
         target_file_bytes: config.target_file_bytes,
-        file_locations: vec![folder.display().to_string()],
+        file_locations: vec![location],
     };
     let engine = Engine::new(engine, Arc::clone(&buffer)).unwrap();
     let tables = Url::from_directory_path(folder).unwrap();

@@ -23,6 +23,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::tables::snapshot::Place;
 
 mod durable;
+#[cfg(test)]
+pub mod hooked;
 mod store_error;
 
 use durable::DurableStore;

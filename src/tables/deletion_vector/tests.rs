@@ -3,9 +3,9 @@
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
+use delta_kernel::actions::deletion_vector_writer::{KernelDeletionVector, StreamingDeletionVectorWriter};
 use object_store::local::LocalFileSystem;
 use parquet::arrow::arrow_reader::RowSelector;
-use roaring::RoaringTreemap;
 use url::Url;
 use uuid::Uuid;
 
@@ -13,20 +13,27 @@ use super::*;
 
 /// Where a bitmap is put.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::tables) enum Kind {
+pub enum Kind {
     Inline,
     Relative,
     Absolute,
 }
 
-/// Writes a bitmap as the protocol says and gives its descriptor.
-pub(in crate::tables) fn write_vector(table: &FilePath, kind: Kind, rows: impl Iterator<Item = u64>) -> DeletionVector {
-    let deleted: RoaringTreemap = rows.collect();
-    let mut bitmap = MAGIC.to_le_bytes().to_vec();
-    deleted.serialize_into(&mut bitmap).unwrap();
-    let size = i32::try_from(bitmap.len()).unwrap();
+/// Has the Delta kernel write a bitmap and gives its descriptor. In a file it stands between two others.
+pub fn write_vector(table: &FilePath, kind: Kind, rows: impl Iterator<Item = u64>) -> DeletionVector {
+    let mut deleted = KernelDeletionVector::new();
+    deleted.add_deleted_row_indexes(rows);
+    let mut file = Vec::new();
+    let mut writer = StreamingDeletionVectorWriter::new(&mut file);
+    writer.write_deletion_vector(KernelDeletionVector::new()).unwrap();
+    let written = writer.write_deletion_vector(deleted).unwrap();
+    writer.write_deletion_vector(KernelDeletionVector::new()).unwrap();
+    writer.finalize().unwrap();
     let (storage_type, path, offset) = match kind {
         Kind::Inline => {
+            // Behind the length, before the checksum.
+            let start = usize::try_from(written.offset).unwrap() + 4;
+            let mut bitmap = file[start..start + usize::try_from(written.size_in_bytes).unwrap()].to_vec();
             bitmap.resize(bitmap.len().div_ceil(4) * 4, 0);
             ("i", z85::encode(&bitmap), None)
         }
@@ -35,15 +42,10 @@ pub(in crate::tables) fn write_vector(table: &FilePath, kind: Kind, rows: impl I
             let folder = if matches!(kind, Kind::Relative) { "a b" } else { "" };
             let name = table.join(folder).join(format!("deletion_vector_{uuid}.bin"));
             std::fs::create_dir_all(name.parent().unwrap()).unwrap();
-            let mut file = vec![1_u8, 99, 99];
-            file.extend(size.to_be_bytes());
-            file.extend(&bitmap);
-            file.extend(crc32fast::hash(&bitmap).to_be_bytes());
-            file.extend([0; 9]);
             std::fs::write(&name, file).unwrap();
             match kind {
-                Kind::Relative => ("u", format!("{folder}{}", z85::encode(uuid.as_bytes())), Some(3)),
-                _ => ("p", Url::from_file_path(&name).unwrap().to_string(), Some(3)),
+                Kind::Relative => ("u", format!("{folder}{}", z85::encode(uuid.as_bytes())), Some(written.offset)),
+                _ => ("p", Url::from_file_path(&name).unwrap().to_string(), Some(written.offset)),
             }
         }
     };
@@ -51,8 +53,8 @@ pub(in crate::tables) fn write_vector(table: &FilePath, kind: Kind, rows: impl I
         storage_type: storage_type.to_owned(),
         path_or_inline_dv: path,
         offset,
-        size_in_bytes: size,
-        cardinality: i64::try_from(deleted.len()).unwrap(),
+        size_in_bytes: written.size_in_bytes,
+        cardinality: written.cardinality,
     }
 }
 

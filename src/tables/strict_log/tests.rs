@@ -1,17 +1,12 @@
 //! Answers that are lost, requests that fail, and what a crash leaves behind.
 
-use std::fmt;
-
-use futures::stream::BoxStream;
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, PutMultipartOptions, PutPayload,
-    PutResult,
-};
+use futures::FutureExt;
+use object_store::PutResult;
 use url::Url;
 
 use super::*;
 use crate::tables::fixture::{Fixture, append, checkpoint, ids, longs, stream, two_longs};
+use crate::tables::stores::hooked::{HookedStore, Put};
 use crate::tables::{Change, Stores, Table, WriteOptions};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,119 +19,45 @@ enum Fault {
     RequestLost,
 }
 
-/// A store that fails PUTs of commits as told.
-#[derive(Debug)]
-struct Faulty {
-    inner: Arc<dyn ObjectStore>,
-    faults: Mutex<Vec<Fault>>,
-}
+/// What becomes of the next PUTs of commits, the last one first.
+#[derive(Debug, Default)]
+struct Faults(Mutex<Vec<Fault>>);
 
-impl Faulty {
-    async fn put(&self, path: Path, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
-        let fault = match path.as_ref().ends_with(".json") {
-            true => self.faults.lock().pop(),
+impl Faults {
+    async fn put(&self, put: Put) -> object_store::Result<PutResult> {
+        let fault = match put.path.as_ref().ends_with(".json") {
+            true => self.0.lock().pop(),
             false => None,
         };
         let failed = || StoreError::Generic { store: "faulty", source: "connection reset".into() };
         match fault {
-            None => self.inner.put_opts(&path, payload, options).await,
+            None => put.done().await,
             Some(Fault::RequestLost) => Err(failed()),
-            Some(Fault::AnswerLost) => self.inner.put_opts(&path, payload, options).await.and(Err(failed())),
+            Some(Fault::AnswerLost) => put.done().await.and(Err(failed())),
             Some(Fault::AnsweredByItsOwnRetry) => {
-                self.inner.put_opts(&path, payload.clone(), options.clone()).await?;
-                self.inner.put_opts(&path, payload, options).await
+                put.clone().done().await?;
+                put.done().await
             }
         }
     }
 }
 
-type Answer<'t, T> = Pin<Box<dyn Future<Output = object_store::Result<T>> + Send + 't>>;
-
-impl ObjectStore for Faulty {
-    fn put_opts<'a, 'l, 't>(
-        &'a self,
-        location: &'l Path,
-        payload: PutPayload,
-        opts: PutOptions,
-    ) -> Answer<'t, PutResult>
-    where
-        'a: 't,
-        'l: 't,
-        Self: 't,
-    {
-        Box::pin(self.put(location.clone(), payload, opts))
-    }
-
-    fn put_multipart_opts<'a, 'l, 't>(
-        &'a self,
-        location: &'l Path,
-        opts: PutMultipartOptions,
-    ) -> Answer<'t, Box<dyn MultipartUpload>>
-    where
-        'a: 't,
-        'l: 't,
-        Self: 't,
-    {
-        self.inner.put_multipart_opts(location, opts)
-    }
-
-    fn get_opts<'a, 'l, 't>(&'a self, location: &'l Path, options: GetOptions) -> Answer<'t, GetResult>
-    where
-        'a: 't,
-        'l: 't,
-        Self: 't,
-    {
-        self.inner.get_opts(location, options)
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, object_store::Result<Path>>,
-    ) -> BoxStream<'static, object_store::Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    fn list_with_delimiter<'a, 'l, 't>(&'a self, prefix: Option<&'l Path>) -> Answer<'t, ListResult>
-    where
-        'a: 't,
-        'l: 't,
-        Self: 't,
-    {
-        self.inner.list_with_delimiter(prefix)
-    }
-
-    fn copy_opts<'a, 'f, 'l, 't>(&'a self, from: &'f Path, to: &'l Path, options: CopyOptions) -> Answer<'t, ()>
-    where
-        'a: 't,
-        'f: 't,
-        'l: 't,
-        Self: 't,
-    {
-        self.inner.copy_opts(from, to, options)
-    }
-}
-
-impl fmt::Display for Faulty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Faulty({})", self.inner)
-    }
-}
-
-async fn faulty_table() -> (Arc<Stores>, Arc<Faulty>, Arc<Table>) {
+async fn faulty_table() -> (Arc<Stores>, Arc<Faults>, Arc<Table>) {
     faulty_table_at(&Url::parse("memory://faulty/t").unwrap()).await
 }
 
-async fn faulty_table_at(url: &Url) -> (Arc<Stores>, Arc<Faulty>, Arc<Table>) {
+async fn faulty_table_at(url: &Url) -> (Arc<Stores>, Arc<Faults>, Arc<Table>) {
     let stores = Arc::new(Stores::new(Default::default()).unwrap());
-    let faulty = Arc::new(Faulty { inner: stores.get(url).unwrap(), faults: Mutex::default() });
-    stores.put(url, faulty.clone());
+    let faults = Arc::new(Faults::default());
+    let faulty = Arc::clone(&faults);
+    let put = move |put| {
+        let faults = Arc::clone(&faulty);
+        async move { faults.put(put).await }.boxed()
+    };
+    stores.put(url, Arc::new(HookedStore::new(stores.get(url).unwrap(), put)));
     let table = Table::create(&stores, &Clock::Real, url, &two_longs()).await.unwrap();
     append(&table, 0..10).await;
-    (stores, faulty, table)
+    (stores, faults, table)
 }
 
 #[tokio::test]
@@ -149,7 +70,7 @@ async fn a_lost_answer_is_looked_up() {
         vec![Fault::AnsweredByItsOwnRetry, Fault::RequestLost, Fault::RequestLost],
     ] {
         let (stores, faulty, table) = faulty_table().await;
-        *faulty.faults.lock() = faults.clone();
+        *faulty.0.lock() = faults.clone();
         let snapshot = append(&table, 10..20).await;
         assert_eq!(snapshot.version, 2, "{faults:?}");
         let opened = Table::open(&stores, &Clock::Real, table.location()).await.unwrap();
@@ -159,13 +80,13 @@ async fn a_lost_answer_is_looked_up() {
 
 #[tokio::test]
 async fn an_outcome_that_cannot_be_found_out_is_an_error_of_its_own() {
-    let (_, faulty, table) = faulty_table().await;
+    let (_, faults, table) = faulty_table().await;
     let mut writer = table.lock().await.unwrap();
     let files = writer.write(stream(vec![longs(10..20)]), &WriteOptions::default()).await.unwrap();
-    *faulty.faults.lock() = vec![Fault::RequestLost; 10];
+    *faults.0.lock() = vec![Fault::RequestLost; 10];
     let error = writer.commit(Change::append(files.clone())).await.unwrap_err();
     assert_eq!(error.sqlstate(), "40003", "{error}");
-    faulty.faults.lock().clear();
+    faults.0.lock().clear();
     writer.commit(Change::append(files)).await.unwrap();
     assert_eq!(table.snapshot().files().rows(), Some(20));
 }
@@ -174,21 +95,21 @@ async fn an_outcome_that_cannot_be_found_out_is_an_error_of_its_own() {
 async fn on_a_disk_a_commit_whose_fsync_failed_is_not_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let url = Url::from_directory_path(folder.path().join("t")).unwrap();
-    let (_, faulty, table) = faulty_table_at(&url).await;
+    let (_, faults, table) = faulty_table_at(&url).await;
     let mut writer = table.lock().await.unwrap();
     let files = writer.write(stream(vec![longs(10..20)]), &WriteOptions::default()).await.unwrap();
-    *faulty.faults.lock() = vec![Fault::AnswerLost];
+    *faults.0.lock() = vec![Fault::AnswerLost];
     assert_eq!(writer.commit(Change::append(files)).await.unwrap_err().sqlstate(), "40003");
 }
 
 #[tokio::test]
 async fn another_writer_that_came_first_is_not_taken_for_us() {
-    let (stores, faulty, table) = faulty_table().await;
+    let (stores, faults, table) = faulty_table().await;
     let other = Table::open(&stores, &Clock::Real, table.location()).await.unwrap();
     let mut writer = table.lock().await.unwrap();
     let files = writer.write(stream(vec![longs(10..20)]), &WriteOptions::default()).await.unwrap();
     append(&other, 20..30).await;
-    *faulty.faults.lock() = vec![Fault::RequestLost];
+    *faults.0.lock() = vec![Fault::RequestLost];
     assert_eq!(writer.commit(Change::append(files)).await.unwrap().version, 3);
     assert_eq!(ids(&table.snapshot()).await, (0..30).collect::<Vec<_>>());
 }

@@ -7,6 +7,9 @@ use arrow::array::{
     StringViewArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::physical_plan::metrics::MetricValue;
+use datafusion::physical_plan::{ExecutionPlan, collect};
 
 use super::fixture::{Dice, Lake, Writer, plan, rows, shown};
 use super::wire;
@@ -239,5 +242,45 @@ async fn dynamic_filters_of_joins_and_top_k_do_not_lose_rows() {
             };
             assert_eq!(rows(&session, &join("t")).await, rows(&session, &join("truth")).await, "seed {seed}, {column}");
         }
+    }
+}
+
+/// The sum of a counter over all scans of a plan that has run.
+fn counted(plan: &dyn ExecutionPlan, name: &str) -> usize {
+    let of_this = plan.metrics().and_then(|metrics| metrics.sum_by_name(name));
+    let pruned = |value: MetricValue| match value {
+        MetricValue::PruningMetrics { pruning_metrics, .. } => pruning_metrics.pruned(),
+        other => other.as_usize(),
+    };
+    of_this.map_or(0, pruned) + plan.children().iter().map(|child| counted(child.as_ref(), name)).sum::<usize>()
+}
+
+#[tokio::test]
+async fn dynamic_filters_of_joins_and_top_k_reach_files_and_row_groups() {
+    let schema = vec![Field::new("k", DataType::Int64, true), Field::new("v", DataType::Int64, true)];
+    let mut lake = Lake::new(Schema::new(schema), &[]);
+    for file in 0..6_i64 {
+        let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(file * 100..file * 100 + 40));
+        lake.file(&RecordBatch::try_from_iter([("k", Arc::clone(&keys)), ("v", keys)]).unwrap(), &[], Writer::Own, &[]);
+    }
+    let session = lake.session(false);
+    for (sql, answer, groups_min) in [
+        (
+            "SELECT sum(t.v) AS s FROM t JOIN (SELECT DISTINCT k FROM truth WHERE k IN (303, 305)) b ON t.k = b.k",
+            "608",
+            1,
+        ),
+        ("SELECT sum(k) AS s FROM (SELECT k, v FROM t ORDER BY v DESC LIMIT 3)", "1614", 0),
+    ] {
+        let plan = plan(&session, sql).await;
+        let found = collect(Arc::clone(&plan), session.task_ctx()).await.unwrap();
+        assert!(
+            pretty_format_batches(&found).unwrap().to_string().contains(&format!("| {answer} ")),
+            "{sql}: {found:?}"
+        );
+        let files = counted(plan.as_ref(), "files_ranges_pruned_statistics");
+        let groups = counted(plan.as_ref(), "row_groups_pruned_statistics")
+            + counted(plan.as_ref(), "row_groups_pruned_dynamic_filter");
+        assert!(files >= 3 && groups >= groups_min, "{sql}: {files} files, {groups} row groups\n{}", shown(&plan));
     }
 }
