@@ -16,11 +16,12 @@ const BATCH: i64 = 3;
 /// A server is killed within this many milliseconds of its first write.
 const PAUSE_MS_MAX: u64 = 300;
 
-/// What the writer knows: the last number acknowledged, and the one under way.
+/// What the writer knows: the last number acknowledged, the one under way, and the transfers acknowledged.
 #[derive(Clone, Copy, Default)]
 struct Progress {
     acknowledged: i64,
     under_way: i64,
+    transfers: i64,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,8 +48,8 @@ async fn what_was_acknowledged_survives_kill_9() {
         check(&client, &progress, round).await;
     }
     let progress: Progress = *progress.lock().unwrap();
-    println!("{rounds} kills, {} statements acknowledged", progress.acknowledged);
-    assert!(progress.acknowledged > 0, "the writer never got an answer");
+    println!("{rounds} kills, {} inserts and {} updates landed", progress.acknowledged, progress.transfers);
+    assert!(progress.acknowledged > 0 && progress.transfers > 0, "the writer never got an answer");
 }
 
 /// Inserts and transfers until the connection breaks.
@@ -68,6 +69,7 @@ async fn write(client: Client, progress: Arc<Mutex<Progress>>) {
         if client.batch_execute(transfer).await.is_err() {
             return;
         }
+        progress.lock().unwrap().transfers += 1;
     }
 }
 
@@ -75,8 +77,17 @@ async fn check(client: &Client, progress: &Mutex<Progress>, round: usize) {
     let rows = client.query("SELECT n, count(*) FROM numbers GROUP BY n", &[]).await.expect("the table can be read");
     let counts: BTreeMap<i64, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     check_counts(&counts, &mut progress.lock().unwrap(), round);
-    let sum: i64 = client.query_one("SELECT sum(amount)::bigint FROM accounts", &[]).await.expect("readable").get(0);
-    assert_eq!(sum, 2000, "round {round}: a transfer is whole or not there");
+    let rows = client.query("SELECT amount FROM accounts ORDER BY id", &[]).await.expect("the table can be read");
+    let amounts: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    let mut progress = progress.lock().unwrap();
+    // The transfer under way may have landed.
+    let landed = amounts[1] - 1000;
+    assert!(
+        (progress.transfers..=progress.transfers + 1).contains(&landed),
+        "round {round}: {landed} transfers landed"
+    );
+    assert_eq!(amounts, [1000 - landed, 1000 + landed], "round {round}: a transfer is whole or not there");
+    progress.transfers = landed;
 }
 
 fn check_counts(counts: &BTreeMap<i64, i64>, progress: &mut Progress, round: usize) {

@@ -295,6 +295,43 @@ async fn tables_clustered_by_several_columns_lie_along_a_curve() {
     assert_eq!(lines(&session, "OPTIMIZE loaded").await[0][..2], ["2", "1"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_is_found_in_one_file_of_a_table_clustered_by_its_key() {
+    let (_folder, database) = database().await;
+    let session = database.session().unwrap();
+    done(&session, "CREATE TABLE t (k bigint, v text) CLUSTER BY (k) WITH (target_file_bytes = 200000)").await;
+    let rows = "SELECT (n * 7919) % 100003, md5(n::text) FROM generate_series(1, 60000::bigint) AS g(n)";
+    done(&session, &format!("INSERT INTO t {rows}")).await;
+    for key in [7919, 50_000, 99_999] {
+        let (pruned, total) = pruning(&session, &format!("SELECT v FROM t WHERE k = {key}")).await;
+        assert!(total >= 8 && pruned >= total - 1, "{key}: {pruned} of {total} files pruned");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_past_is_found_by_its_time() {
+    let (_folder, database) = database().await;
+    let session = database.session().unwrap();
+    done(&session, "SET TimeZone = 'Asia/Tokyo'").await;
+    done(&session, "CREATE TABLE t (n int)").await;
+    for n in 1..=3 {
+        done(&session, &format!("INSERT INTO t VALUES ({n})")).await;
+    }
+    let times =
+        lines(&session, "SELECT committed_at::text FROM system.commits WHERE table_name = 't' ORDER BY version").await;
+    let count = async |at: &str| lines(&session, &format!("SELECT count(*) FROM t {at}")).await.concat().concat();
+    for (version, at) in times.concat().iter().enumerate() {
+        let version = version.to_string();
+        assert_eq!(count(&format!("TIMESTAMP AS OF '{at}'")).await, version, "{at}");
+        assert_eq!(count(&format!("TIMESTAMP AS OF TIMESTAMPTZ '{at}' + interval '100 microseconds'")).await, version);
+        assert_eq!(count(&format!("FOR SYSTEM_TIME AS OF '{at}'")).await, version, "{at}");
+    }
+    let before_last = format!("'{}'::timestamptz - interval '1 millisecond'", times[3][0]);
+    assert_eq!(count(&format!("TIMESTAMP AS OF {before_last}")).await, "2");
+    done(&session, &format!("RESTORE TABLE t TO TIMESTAMP AS OF '{}'", times[1][0])).await;
+    assert_eq!(lines(&session, "SELECT n FROM t").await, [["1"]]);
+}
+
 async fn explained(session: &Session, sql: &str) -> String {
     lines(session, sql).await.concat().join("\n")
 }
@@ -309,14 +346,19 @@ async fn pruning(session: &Session, query: &str) -> (usize, usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn maintenance_is_in_the_history() {
-    let (_folder, database) = database().await;
+    let (folder, database) = database().await;
     let session = database.session().unwrap();
     done(&session, "CREATE TABLE t (n int)").await;
     for n in 0..3 {
         done(&session, &format!("INSERT INTO t VALUES ({n})")).await;
     }
     done(&session, "OPTIMIZE t FULL").await;
+    let dry = lines(&session, "VACUUM t RETAIN 0 HOURS DRY RUN").await;
+    assert!(dry.len() == 3 && dry.concat().iter().all(|path| path.ends_with(".parquet")), "{dry:?}");
+    assert_eq!(data_files(folder.path()), 4, "a dry run removes nothing");
+    assert!(lines(&session, "VACUUM t RETAIN 1 HOUR DRY RUN").await.is_empty(), "younger files stay");
     done(&session, "VACUUM t RETAIN 0 HOURS").await;
+    assert_eq!(data_files(folder.path()), 1);
     done(&session, "VACUUM t RETAIN 0 HOURS").await;
     let history = "SELECT operation, files_removed, files_added, bytes_removed > 0 FROM system.maintenance_history ORDER BY version";
     assert_eq!(lines(&session, history).await, [["OPTIMIZE", "3", "1", "true"], ["VACUUM END", "3", "0", "true"]]);

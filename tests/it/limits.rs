@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use futures::SinkExt;
+
 use crate::program::run;
 use crate::rows::told;
 use crate::server::{Server, headwater};
@@ -102,6 +104,12 @@ async fn what_outgrows_its_memory_goes_through_the_disk() {
     assert_eq!(told(&client, join).await, "400000");
     let every = "UPDATE s SET other = 'x' WHERE n % 2 = 0";
     assert_eq!(told(&client, every).await, "done 200000");
+    let merge = "MERGE INTO s USING (SELECT n * 6 AS n FROM generate_series(1, 100000) AS g(n)) AS k ON s.n = k.n \
+         WHEN MATCHED THEN UPDATE SET other = 'merged' WHEN NOT MATCHED THEN INSERT VALUES (k.n, 'new', 'new')";
+    assert_eq!(told(&client, merge).await, "done 100000");
+    assert_eq!(told(&client, "DELETE FROM s WHERE other = 'x'").await, "done 133334");
+    let rest = "SELECT count(*), count(*) FILTER (WHERE other = 'merged'), count(*) FILTER (WHERE hash = 'new') FROM s";
+    assert_eq!(told(&client, rest).await, "300000 | 66666 | 33334");
     let plan = told(&client, "EXPLAIN ANALYZE SELECT * FROM t ORDER BY other").await;
     let spills = plan.split("spill_count=").nth(1).and_then(|rest| rest.split([',', ']']).next());
     assert!(spills.is_some_and(|count| count != "0"), "{plan}");
@@ -244,6 +252,24 @@ async fn a_wrong_row_of_csv_is_named_or_skipped_and_counted() {
     assert_eq!(String::from_utf8_lossy(&psql.stdout).trim(), "COPY 2");
     assert!(String::from_utf8_lossy(&psql.stderr).contains("2 rows were skipped"), "{psql:?}");
     assert_eq!(told(&client, "SELECT sum(id) FROM t").await, "4");
+    // A row that reads well may still not be one of the table's, from a file as from the client.
+    assert_eq!(told(&client, "CREATE TABLE c (id int CHECK (id < 3), v text NOT NULL)").await, "done 0");
+    for (rows, code) in [("1,a\n3,b\n", "23514"), ("1,a\n2,\n", "23502")] {
+        fs::write(&file, rows).unwrap();
+        for source in [format!("'{}'", file.display()), "STDIN".to_owned()] {
+            let copy = format!("COPY c FROM {source} (FORMAT csv)");
+            let refused = match source == "STDIN" {
+                false => client.batch_execute(&copy).await.unwrap_err(),
+                true => {
+                    let mut sink = Box::pin(client.copy_in(&copy).await.unwrap());
+                    sink.send(bytes::Bytes::from(rows)).await.unwrap();
+                    sink.as_mut().finish().await.unwrap_err()
+                }
+            };
+            assert_eq!(refused.code().map(|code| code.code()), Some(code), "{copy} of {rows:?}");
+        }
+    }
+    assert_eq!(told(&client, "SELECT count(*) FROM c").await, "0");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
