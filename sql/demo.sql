@@ -1,8 +1,9 @@
 -- A shop with three years of orders: customers, products, orders and their items, made with SQL alone.
 -- Deterministic: the same number of customers (:customers, 50000 in the demo) always gives the same rows.
+-- It may be stopped anywhere and run again: what is there stays, the rest is made.
 -- Skewed as real data is: few products sell most, few customers order most, and some values are missing.
 
-CREATE TABLE customers (
+CREATE TABLE IF NOT EXISTS customers (
     customer_id bigint PRIMARY KEY,
     name text NOT NULL,
     email text,
@@ -20,9 +21,10 @@ SELECT
     (array['US', 'US', 'US', 'DE', 'DE', 'GB', 'FR', 'IN', 'JP', 'BR'])[1 + (n * 7919 / 12 % 10)],
     CASE WHEN n % 20 = 0 THEN 'business' WHEN n % 5 = 0 THEN 'premium' ELSE 'standard' END,
     DATE '2022-01-01' + CAST(n * 48271 % 1095 AS integer)
-FROM generate_series(1::bigint, :customers) AS s(n);
+FROM generate_series(1::bigint, :customers) AS s(n)
+WHERE (SELECT count(*) FROM customers) = 0;
 
-CREATE TABLE products (
+CREATE TABLE IF NOT EXISTS products (
     product_id bigint PRIMARY KEY,
     name text NOT NULL,
     category text NOT NULL,
@@ -38,9 +40,10 @@ SELECT
     (array['home', 'kitchen', 'office', 'outdoor'])[1 + (n * 17 % 4)],
     CAST(4.99 + (n * 7907 % 19900) / 100.0 AS numeric(10, 2)),
     CASE WHEN n % 11 = 0 THEN NULL ELSE CAST(100 + n * 271 % 9000 AS integer) END
-FROM generate_series(1::bigint, 1000) AS s(n);
+FROM generate_series(1::bigint, 1000) AS s(n)
+WHERE (SELECT count(*) FROM products) = 0;
 
-CREATE TABLE orders (
+CREATE TABLE IF NOT EXISTS orders (
     order_id bigint PRIMARY KEY,
     customer_id bigint NOT NULL,
     ordered_at timestamptz NOT NULL,
@@ -56,9 +59,10 @@ SELECT
     TIMESTAMPTZ '2023-01-01 00:00:00+00' + (n * 1000003 % 94608000) * INTERVAL '1 second',
     CASE WHEN n % 50 = 0 THEN 'cancelled' WHEN n % 9 = 0 THEN 'shipped' WHEN n % 23 = 0 THEN 'open' ELSE 'delivered' END,
     CASE WHEN n % 6 = 0 THEN (array['SPRING', 'WELCOME', 'LOYAL'])[1 + (n / 6 * 37 % 3)] END
-FROM generate_series(1::bigint, :customers * 8) AS s(n);
+FROM generate_series(1::bigint, :customers * 8) AS s(n)
+WHERE (SELECT count(*) FROM orders) = 0;
 
-CREATE TABLE order_items (
+CREATE TABLE IF NOT EXISTS order_items (
     order_id bigint NOT NULL,
     line bigint NOT NULL,
     product_id bigint NOT NULL,
@@ -82,7 +86,7 @@ FROM (
         1 + CAST(floor(1000 * power(((n * 31 + line * 17) * 40503 % 65537) / 65537.0::double precision, 3)) AS bigint) AS product_id,
         CAST(1 + (n * 13 + line) % 4 AS integer) AS quantity
     FROM generate_series(1::bigint, :customers * 8) AS s(n), generate_series(1::bigint, 3) AS l(line)
-    WHERE line <= 1 + n % 3
+    WHERE line <= 1 + n % 3 AND (SELECT count(*) FROM order_items) = 0
 ) AS i
 JOIN products p ON p.product_id = i.product_id
 JOIN orders o ON o.order_id = i.order_id;

@@ -90,28 +90,11 @@ impl Database {
         &self.config
     }
 
-    /// What is unsafe about the way the database is served.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        let open: Vec<String> = self
-            .server
-            .buffer()
-            .current()
-            .catalog
-            .roles()
-            .filter(|role| role.login && role.verifier.is_none())
-            .map(|role| format!("\"{}\"", role.name))
-            .collect();
-        if !open.is_empty() {
-            warnings.push(format!(
-                "role {} has no password: anyone on this machine can log in as it (ALTER ROLE ... PASSWORD '...')",
-                open.join(", ")
-            ));
-        }
-        if self.config.tls.is_none() {
-            warnings.push("connections are not encrypted: no TLS certificate is configured".to_owned());
-        }
-        warnings
+    /// Roles that log in without a password, where `trust` lets them.
+    pub fn roles_without_password(&self) -> Vec<String> {
+        let current = self.server.buffer().current();
+        let open = current.catalog.roles().filter(|role| role.login && role.verifier.is_none());
+        open.map(|role| role.name.clone()).collect()
     }
 
     /// What all sessions share.

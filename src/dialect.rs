@@ -24,6 +24,7 @@ mod maintenance;
 mod names;
 mod notify;
 mod options;
+mod place;
 mod prepared;
 mod reader;
 mod role;
@@ -39,7 +40,7 @@ mod tests;
 
 pub use alter_table::{AlterRelation, AlterTable, TableChange};
 pub use comment::{Comment, CommentTarget};
-pub use copy::{Copy, CopyFileFormat, CopyHeader, CopySource, CopyTarget};
+pub use copy::{Copy, CopyFileFormat, CopyHeader, CopySource, CopyTarget, CopyVerbosity};
 pub use create_table::{Constraint, ConstraintRule, CreateTable, NewColumn};
 pub use create_view::CreateView;
 pub use describe::{Describe, DescribeHistory, Restore, TimePoint};
@@ -52,7 +53,7 @@ pub use prepared::{Execute, Prepare};
 pub use role::{AlterRole, CreateRole, RoleOptions, RoleSetting};
 pub use schema::{AlterSchema, CreateSchema, SchemaChange};
 pub use settings::{Discard, SetScope, SetValue, SetVariable, Setting};
-pub use source::Parsed;
+pub use source::{Origin, Parsed};
 pub use statement::Statement;
 pub use transaction::{Isolation, TransactionModes};
 

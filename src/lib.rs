@@ -23,7 +23,7 @@ mod metrics;
 pub use arrow;
 pub use config::{
     Config, Effective, Origin, SERVER_SETTINGS, SESSION_SETTINGS, Setting as ServerSetting, Settings, Trust,
-    settings_document,
+    settings_document, unread_variables,
 };
 pub use database::{Database, Report};
 /// A value of a parameter.

@@ -1,7 +1,7 @@
 //! The wires: the only floor that knows a protocol.
 //!
 //! [`Server`] opens a database's listeners and closes them. Stopping has three steps: no new connections and idle ones
-//! told, busy ones given until the deadline, then their statements cancelled and the rest cut off.
+//! told, busy ones given until the deadline, then their statements cancelled and the rest cut off. HTTP goes last.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,7 +41,9 @@ pub struct Server {
     http: Option<SocketAddr>,
     stopping: CancellationToken,
     killed: CancellationToken,
-    listeners: Vec<JoinHandle<()>>,
+    stopped: CancellationToken,
+    postgres_task: Option<JoinHandle<()>>,
+    http_task: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -55,16 +57,19 @@ impl Server {
             http: None,
             stopping: CancellationToken::new(),
             killed: CancellationToken::new(),
-            listeners: Vec::new(),
+            stopped: CancellationToken::new(),
+            postgres_task: None,
+            http_task: None,
         };
         if let Some(listener) = listen(config.pg.as_ref()).await? {
             server.postgres = Some(listener.local_addr()?);
-            server.listeners.push(server.accept_postgres(listener, tls));
+            server.postgres_task = Some(server.accept_postgres(listener, tls));
         }
         if let Some(listener) = listen(config.http.as_ref()).await? {
             server.http = Some(listener.local_addr()?);
-            let serving = http::serve(listener, Arc::clone(database), server.stopping.clone());
-            server.listeners.push(tokio::spawn(async move {
+            let (stopping, stopped) = (server.stopping.clone(), server.stopped.clone());
+            let serving = http::serve(listener, Arc::clone(database), stopping, stopped);
+            server.http_task = Some(tokio::spawn(async move {
                 if let Err(error) = serving.await {
                     tracing::error!(%error, "the HTTP listener failed");
                 }
@@ -83,19 +88,34 @@ impl Server {
         self.http
     }
 
-    /// Stops: no new clients, idle ones are told, running statements may end until `shutdown_deadline_ms`.
-    pub async fn stop(self) -> Result<()> {
+    /// Stops: no new clients, idle ones are told, running statements may end until `shutdown_deadline_ms`. HTTP answers to
+    /// the end, so that whoever asks `/readyz` sees it stop.
+    pub async fn stop(mut self) -> Result<()> {
         self.stopping.cancel();
+        let closed = self.stop_postgres().await;
+        self.stopped.cancel();
+        if let Some(mut task) = self.http_task.take() {
+            let clock = self.database.server().clock().clone();
+            // A client that never ends its request does not hold the server.
+            tokio::select! {
+                _ = &mut task => {}
+                () = clock.sleep(LAST_WORDS) => task.abort(),
+            }
+        }
+        closed
+    }
+
+    async fn stop_postgres(&mut self) -> Result<()> {
         let deadline = Duration::from_millis(self.database.config().shutdown_deadline_ms);
         let clock = self.database.server().clock().clone();
-        // A listener's task ends with its last connection; one that panicked has nothing left to end.
-        let mut ended = std::pin::pin!(futures::future::join_all(self.listeners));
+        // The task ends with its last connection; if it panicked it has nothing left to end.
+        let mut ended = std::pin::pin!(futures::future::join_all(self.postgres_task.take()));
         tokio::select! {
             _ = &mut ended => return self.database.close().await,
             () = clock.sleep(deadline) => {}
         }
         // Cancels what still runs, so that clients are told, before the connections are cut.
-        self.database.close().await?;
+        self.database.server().close(Duration::ZERO).await?;
         tokio::select! {
             _ = &mut ended => return Ok(()),
             () = clock.sleep(LAST_WORDS) => {}

@@ -15,7 +15,8 @@ Made from `src/config/server_table.rs` and `src/config/session_table.rs`; a test
 
 Each is a flag (`--memory-bytes-max`), an environment variable (`HEADWATER_MEMORY_BYTES_MAX`) and a key of the TOML file
 given with `--config` (`memory_bytes_max = \"2GiB\"`). A flag beats the environment, the environment beats the file.
-`headwater config` prints what is in force and where it was set.
+`headwater config` prints what is in force and where it was set; variables of that form that nobody reads are told at the start.
+Flags of one job are variables too: `HEADWATER_CUSTOMERS` (demo), `HEADWATER_FORMAT` and `HEADWATER_HISTORY` (sql), `HEADWATER_CONFIG`.
 
 | setting | type | default | meaning |
 |---|---|---|---|

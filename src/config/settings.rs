@@ -162,6 +162,25 @@ fn plain(name: &str, value: &toml::Value) -> Result<String> {
     }
 }
 
+/// Variables that are no settings: of one job of the program (`--format`, ...) or of the tests.
+const OTHER_VARIABLES: [&str; 7] = ["CONFIG", "CUSTOMERS", "FORMAT", "HISTORY", "BLESS", "MARK", "MODEL_STEPS"];
+
+/// What to tell of variables that look like ours and that nobody reads: mostly slips. They are no errors, because
+/// Kubernetes makes variables from the name of a service.
+pub fn unread_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let settings = SERVER_SETTINGS.iter().map(|setting| setting.name.to_uppercase());
+    let known: Vec<String> = settings.chain(OTHER_VARIABLES.map(str::to_owned)).collect();
+    let warning = |name: String| {
+        let rest = name.strip_prefix("HEADWATER_").filter(|rest| !rest.starts_with("TEST_"))?;
+        match nearest(rest, known.iter().map(String::as_str)) {
+            Some(near) if near == rest => None,
+            Some(near) => Some(format!("nobody reads the variable {name}: did you mean HEADWATER_{near}?")),
+            None => Some(format!("nobody reads the variable {name}: `headwater config` lists the settings")),
+        }
+    };
+    names.filter_map(warning).collect()
+}
+
 fn unknown(name: &str) -> Error {
     let error = Error::new(ErrorKind::UndefinedObject, format!("unknown setting \"{name}\""));
     match nearest(name, SERVER_SETTINGS.iter().map(|setting| setting.name)) {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::config::{Config, Origin, SERVER_SETTINGS, SESSION_SETTINGS, Settings, settings_document};
+use crate::config::{Config, Origin, SERVER_SETTINGS, SESSION_SETTINGS, Settings, settings_document, unread_variables};
 use crate::error::Result;
 
 fn read(file: &str, environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Settings> {
@@ -49,6 +49,17 @@ fn mistakes_name_the_place_and_the_setting() {
         let error = read(file, &[], &[flag]).unwrap_err();
         assert!(error.message().contains(expected), "{error}");
     }
+}
+
+#[test]
+fn slips_in_names_of_variables_are_told() {
+    let told = |name: &str| unread_variables([name.to_owned()].into_iter()).pop();
+    for fine in ["PATH", "HEADWATER_PG", "HEADWATER_CONFIG", "HEADWATER_FORMAT", "HEADWATER_BLESS", "HEADWATER_TEST_S3"]
+    {
+        assert_eq!(told(fine), None);
+    }
+    assert!(told("HEADWATER_PASWORD").unwrap().ends_with("HEADWATER_PASWORD: did you mean HEADWATER_PASSWORD?"));
+    assert!(told("HEADWATER_SERVICE_PORT_5432").unwrap().contains("`headwater config`"));
 }
 
 #[test]

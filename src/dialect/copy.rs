@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 mod options;
 
-pub use options::{CopyFileFormat, CopyHeader, CopyOptions};
+pub use options::{CopyFileFormat, CopyHeader, CopyOptions, CopyVerbosity};
 
 /// `COPY source FROM | TO target options`
 #[derive(Clone, Debug)]
@@ -90,8 +90,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Statement> {
     }
     let target = target(reader)?;
     let mut options = CopyOptions::read(reader, binary)?;
-    options.check(from).map_err(|error| if error.position().is_some() { error } else { error.at(position) })?;
-    options.oldest_form(binary);
+    options.infer_format(binary, &target);
+    options.check(from).map_err(|error| options::placed(error, position))?;
     let condition = if from && reader.accept("where") { Some(reader.expression()?) } else { None };
     Ok(Statement::Copy(Box::new(Copy { source, from, target, options, condition })))
 }

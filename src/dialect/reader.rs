@@ -48,7 +48,7 @@ impl<'a> Reader<'a> {
             let end = self.source.offset(self.parser.get_current_token().span.end).unwrap_or(start);
             let from = cursor.move_to(self.source.text, start);
             let to = cursor.move_to(self.source.text, end);
-            let text = self.source.text[from..to].trim_end().to_owned();
+            let text = self.source.text[from..to].trim_end();
             found.push(Parsed::new(statement, text, start, self.source.lines.clone()));
         }
     }

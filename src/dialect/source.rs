@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan
 
 use crate::catalog::name::quote_identifier;
 use crate::dialect::language::Language;
-use crate::dialect::reader::is_word;
+use crate::dialect::place;
 use crate::dialect::role::AlterRole;
 use crate::dialect::statement::Statement;
 use crate::error::{Error, ErrorKind, Result};
@@ -33,16 +33,23 @@ const DEEP_STACK_BYTES: usize = 64 << 20;
 pub struct Parsed {
     /// What it says.
     pub statement: Statement,
+    /// Where it says so.
+    pub origin: Origin,
+}
+
+/// The text of a statement and where it stood; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Origin {
     /// Its own text, without the semicolon.
-    pub text: String,
+    pub text: Arc<str>,
     /// Characters before it in the message.
     pub offset: usize,
     lines: Arc<[usize]>,
 }
 
 impl Parsed {
-    pub(super) fn new(statement: Statement, text: String, offset: usize, lines: Arc<[usize]>) -> Self {
-        Self { statement, text, offset, lines }
+    pub(super) fn new(statement: Statement, text: &str, offset: usize, lines: Arc<[usize]>) -> Self {
+        Self { statement, origin: Origin { text: text.into(), offset, lines } }
     }
 
     /// The text as others may see it, in logs and `system.queries`: a password is not in it.
@@ -50,52 +57,33 @@ impl Parsed {
         let (verb, name, options) = match &self.statement {
             Statement::CreateRole(create) => ("CREATE", &create.name, &create.options),
             Statement::AlterRole(AlterRole::Options(name, options)) => ("ALTER", name, options),
-            _ => return Cow::Borrowed(&self.text),
+            _ => return Cow::Borrowed(&self.origin.text),
         };
         match options.password {
             Some(Some(_)) => Cow::Owned(format!("{verb} ROLE {} PASSWORD '***'", quote_identifier(name))),
-            _ => Cow::Borrowed(&self.text),
+            _ => Cow::Borrowed(&self.origin.text),
         }
     }
 
+    /// Where a span of the statement's AST begins: the character of the message, counted from 1.
+    pub fn position(&self, span: Span) -> Option<usize> {
+        offset_in(&self.origin.lines, span.start).map(|offset| offset + 1)
+    }
+}
+
+impl Origin {
     /// The error with its place in the message.
     pub fn located(&self, error: Error) -> Error {
         // A span counts in the whole message, `offset_by` adds what stands before the statement.
         let position =
             |(line, column)| (offset_in(&self.lines, Location { line, column })? + 1).checked_sub(self.offset);
         let error = error.located(position);
-        match self.undefined_column(&error) {
-            Some(position) => error.at(position),
+        let found = place::of(&error, &self.text);
+        match found.and_then(|token| offset_in(&line_starts(&self.text), token.span.start)) {
+            Some(offset) => error.at(offset + 1),
             None => error,
         }
         .offset_by(self.offset)
-    }
-
-    /// Where the column first stands that an error without a place names.
-    fn undefined_column(&self, error: &Error) -> Option<usize> {
-        if error.kind() != ErrorKind::UndefinedColumn || error.position().is_some() {
-            return None;
-        }
-        let name = error.message().strip_prefix("column \"")?.strip_suffix("\" does not exist")?;
-        let tokens = Tokenizer::new(&Language::for_tokens(0), &self.text).tokenize_with_location().ok()?;
-        let is_name = |token: &TokenWithSpan| match &token.token {
-            Token::Word(word) if word.quote_style.is_none() => word.value.to_lowercase() == name,
-            Token::Word(word) => word.value == name,
-            _ => false,
-        };
-        let at = tokens.iter().position(is_name)?;
-        // PostgreSQL gives no place for what USING names.
-        let opened = tokens[..at].iter().rposition(|token| token.token == Token::LParen).unwrap_or(0);
-        let before = tokens[..opened].iter().rfind(|token| !matches!(token.token, Token::Whitespace(_)));
-        if before.is_some_and(|token| is_word(&token.token, "using")) {
-            return None;
-        }
-        offset_in(&line_starts(&self.text), tokens[at].span.start).map(|offset| offset + 1)
-    }
-
-    /// Where a span of the statement's AST begins: the character of the message, counted from 1.
-    pub fn position(&self, span: Span) -> Option<usize> {
-        offset_in(&self.lines, span.start).map(|offset| offset + 1)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-use headwater::{Config, Origin, OutputFormat, Result, SERVER_SETTINGS, ServerSetting, Settings};
+use headwater::{Config, Origin, OutputFormat, Result, SERVER_SETTINGS, ServerSetting, Settings, unread_variables};
 
 /// A checked command line.
 pub struct Request {
@@ -40,6 +40,8 @@ pub struct Script {
     pub steps: Vec<Step>,
     /// How results are printed; `None` for tables on a terminal and CSV elsewhere.
     pub format: Option<OutputFormat>,
+    /// Where the interactive shell keeps what was typed; `None` for the user's home.
+    pub history: Option<PathBuf>,
 }
 
 /// A part of a script.
@@ -83,6 +85,9 @@ fn settings(matches: &ArgMatches) -> Result<Settings> {
     };
     let flags: BTreeMap<String, String> = SERVER_SETTINGS.iter().filter_map(flag).collect();
     let file = matches.get_one::<PathBuf>("config").map(PathBuf::as_path);
+    for warning in unread_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok())) {
+        eprintln!("headwater: warning: {warning}");
+    }
     Settings::read(file, |name| std::env::var(name).ok(), &flags)
 }
 
@@ -96,6 +101,7 @@ fn script(matches: &ArgMatches) -> Script {
     Script {
         steps: steps.into_iter().map(|(_, step)| step).collect(),
         format: matches.get_one::<OutputFormat>("format").copied(),
+        history: matches.get_one::<PathBuf>("history").cloned(),
     }
 }
 
@@ -103,6 +109,7 @@ fn command() -> Command {
     let customers = Arg::new("customers")
         .long("customers")
         .value_name("N")
+        .env("HEADWATER_CUSTOMERS")
         .value_parser(value_parser!(u32).range(1..))
         .help("Rows of the customers table [default: 50000]; orders and order_items grow with it");
     let document = Arg::new("document")
@@ -159,8 +166,17 @@ fn sql_command() -> Command {
             Arg::new("format")
                 .long("format")
                 .value_name("FORMAT")
+                .env("HEADWATER_FORMAT")
                 .value_parser(formats)
                 .help("table, csv, json, ndjson or parquet [default: table on a terminal, else csv]"),
+        )
+        .arg(
+            Arg::new("history")
+                .long("history")
+                .value_name("FILE")
+                .env("HEADWATER_HISTORY")
+                .value_parser(value_parser!(PathBuf))
+                .help("Where the interactive shell keeps what was typed [default: ~/.headwater_history]"),
         )
 }
 

@@ -1,5 +1,6 @@
 //! `headwater serve`: opens the database, listens, and closes it in order when told to stop.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ pub async fn start(config: Config) -> Result<(Arc<Database>, Server)> {
     if let Some(address) = server.http_address() {
         println!("listening for http on {address}");
     }
-    for warning in warnings(database.config(), &server) {
+    for warning in warnings(&database, &server) {
         println!("warning: {warning}");
     }
     Ok((database, server))
@@ -39,26 +40,29 @@ async fn set_password(database: &Database) -> Result<()> {
     Ok(())
 }
 
-/// What is unsafe about the settings.
-fn warnings(config: &Config, server: &Server) -> Vec<&'static str> {
-    let everywhere = server.postgres_address().is_some_and(|address| !address.ip().is_loopback());
-    let http_everywhere = server.http_address().is_some_and(|address| !address.ip().is_loopback());
-    let cases = [
-        (
-            config.trust == Trust::All && everywhere,
-            "anyone on the network may log in as a role without a password (trust = all)",
-        ),
-        (
-            config.trust == Trust::Loopback && config.password.is_none(),
-            "anyone on this machine may log in as a role without a password (trust = loopback)",
-        ),
-        (
-            everywhere && config.tls.is_none(),
-            "clients on the network are served without TLS: what they read can be seen (tls_cert, tls_key)",
-        ),
-        (http_everywhere, "http is open to the network: /metrics tells how busy the server is"),
-    ];
-    cases.into_iter().filter(|(applies, _)| *applies).map(|(_, text)| text).collect()
+/// What is unsafe about the way the database is served.
+fn warnings(database: &Database, server: &Server) -> Vec<String> {
+    let is_open = |address: Option<SocketAddr>| address.is_some_and(|address| !address.ip().is_loopback());
+    let (postgres, http) = (is_open(server.postgres_address()), is_open(server.http_address()));
+    let from = match database.config().trust {
+        Trust::All if postgres => Some("on the network"),
+        Trust::All | Trust::Loopback => Some("on this machine"),
+        Trust::Nowhere => None,
+    };
+    let mut warnings = Vec::new();
+    let (roles, trust) = (database.roles_without_password().join(", "), database.config().settings.get("trust"));
+    if let Some(place) = from.filter(|_| !roles.is_empty()) {
+        warnings.push(format!("anyone {place} may log in as {roles} without a password (trust = {trust})"));
+    }
+    if postgres && database.config().tls.is_none() {
+        warnings.push(
+            "clients on the network are served without TLS: what they read can be seen (tls_cert, tls_key)".to_owned(),
+        );
+    }
+    if http {
+        warnings.push("http is open to the network: /metrics tells how busy the server is".to_owned());
+    }
+    warnings
 }
 
 /// Waits for the signal, then stops accepting, lets statements finish, and closes the database.

@@ -20,7 +20,7 @@ pub async fn run(config: Config, script: Script) -> Result<ExitCode> {
     let session = database.session()?;
     let terminal = std::io::stdout().is_terminal();
     let format = script.format.unwrap_or(if terminal { OutputFormat::Table } else { OutputFormat::Csv });
-    let shell = Shell { session, format: Cell::new(format) };
+    let shell = Shell { session, format: Cell::new(format), results: Cell::new(0) };
     let outcome = shell.run(script).await;
     drop(shell);
     database.close().await?;
@@ -31,6 +31,8 @@ pub async fn run(config: Config, script: Script) -> Result<ExitCode> {
 pub struct Shell {
     session: Session,
     format: Cell<OutputFormat>,
+    /// How many results were printed.
+    results: Cell<u64>,
 }
 
 impl Shell {
@@ -46,7 +48,7 @@ impl Shell {
 
     async fn run(&self, script: Script) -> Result<ExitCode> {
         if script.steps.is_empty() && std::io::stdin().is_terminal() {
-            return prompt::run(self).await;
+            return prompt::run(self, script.history).await;
         }
         if script.steps.is_empty() {
             self.run_file(Path::new("-")).await?;
@@ -76,6 +78,9 @@ impl Shell {
             let started = Instant::now();
             let outcome = async {
                 let prepared = self.session.prepare(&parsed, &[]).await?;
+                if prepared.columns.is_some() {
+                    self.expect_result()?;
+                }
                 self.session.execute(&prepared, Vec::new()).await
             };
             let reply = outcome.await;
@@ -85,12 +90,25 @@ impl Shell {
         Ok(())
     }
 
+    /// Counts the results; two Parquet files glued together are none.
+    fn expect_result(&self) -> Result<()> {
+        self.results.set(self.results.get() + 1);
+        match self.format.get() == OutputFormat::Parquet && self.results.get() > 1 {
+            false => Ok(()),
+            true => Err(Error::unsupported("a Parquet file holds one result, and here comes a second")
+                .hint("Run one query, or write each to a file with COPY ... TO 'file.parquet'.")),
+        }
+    }
+
     /// Rows go to standard output; what was done is told on a terminal only, so that files hold nothing but data.
     async fn print(&self, reply: Reply, started: Instant) -> Result<()> {
         let mut out = std::io::stdout();
         let tag = match reply {
             Reply::Rows(rows) => self.session.write_rows(rows, self.format.get(), &mut out).await?,
-            Reply::CopyOut(copy) => self.session.write_copy(copy, &mut out).await?,
+            Reply::CopyOut(copy) => {
+                self.expect_result()?;
+                self.session.write_copy(copy, &mut out).await?
+            }
             Reply::Done(tag) => tag,
             Reply::Empty => return Ok(()),
             Reply::CopyIn(_) => {

@@ -21,7 +21,7 @@ use crate::engine::progress::Progress;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::Session;
 use crate::session::cells::Cells;
-use crate::session::copy_format::{Decoder, Encoder, skipped_message};
+use crate::session::copy_format::{Decoder, Encoder};
 use crate::session::reply::{
     Column, CopyFormat, CopyIn, CopyOptions, CopyOut, CopySender, OnError, Reply, Rows, RowsTag, Tag,
 };
@@ -29,6 +29,9 @@ use crate::session::text::zone::Zone;
 
 /// Bytes that are gathered before they go to a file.
 const FILE_BUFFER_BYTES: usize = 1 << 20;
+
+/// Parts of a file that are on their way to the store at a time.
+const PARTS_WAITING_MAX: usize = 4;
 
 impl Session {
     pub(super) async fn copy(
@@ -90,11 +93,11 @@ impl Session {
         cancel: &CancellationToken,
     ) -> Result<Reply> {
         let engine = self.server.engine();
-        let count = match file_format(copy, path) {
-            CopyFileFormat::Text | CopyFileFormat::Csv | CopyFileFormat::Binary => {
+        let count = match copy.options.format {
+            None | Some(CopyFileFormat::Text | CopyFileFormat::Csv | CopyFileFormat::Binary) => {
                 self.copy_lines_in(scope, copy, relation, positions, path, cancel).await?
             }
-            columnar => {
+            Some(columnar) => {
                 let rows = engine.read_file(scope, path, columnar.name(), cancel).await?;
                 engine.append_by_name(scope, &relation, &positions, rows, cancel).await?
             }
@@ -113,9 +116,7 @@ impl Session {
     ) -> Result<u64> {
         let url = self.server.engine().allowed_location(path)?;
         let columns = columns(&relation, &positions);
-        let mut copy = copy.clone();
-        copy.options.format = Some(file_format(&copy, path));
-        let options = resolved(&copy, &columns)?;
+        let options = resolved(copy, &columns)?;
         let mut bytes = open_file(self.server.buffer().stores(), &url, &scope.progress).await?;
         let (sender, rows) = CopySender::channel(schema_of(&columns));
         let mut decoder = Decoder::new(&relation.name, &columns, &options, self.zone());
@@ -124,13 +125,11 @@ impl Session {
                 Ok(()) => sender.finish().await,
                 Err(error) => sender.fail(error).await,
             }
-            decoder.skipped()
+            decoder.told()
         };
         let engine = self.server.engine();
-        let (skipped, stored) = tokio::join!(feed, engine.append(scope, &relation, &positions, rows, cancel));
-        if skipped > 0 {
-            self.notice(skipped_message(skipped));
-        }
+        let (told, stored) = tokio::join!(feed, engine.append(scope, &relation, &positions, rows, cancel));
+        told.into_iter().for_each(|message| self.notice(message));
         stored
     }
 
@@ -150,14 +149,12 @@ impl Session {
             }
             CopyTarget::File(path) => {
                 let url = self.server.engine().allowed_location(path)?;
-                let count = match file_format(copy, path) {
-                    CopyFileFormat::Text | CopyFileFormat::Csv | CopyFileFormat::Binary => {
-                        let mut copy = copy.clone();
-                        copy.options.format = Some(file_format(&copy, path));
-                        let options = resolved(&copy, &rows.columns)?;
+                let count = match copy.options.format {
+                    None | Some(CopyFileFormat::Text | CopyFileFormat::Csv | CopyFileFormat::Binary) => {
+                        let options = resolved(copy, &rows.columns)?;
                         self.copy_lines_out(rows, &options, &url).await?
                     }
-                    columnar => {
+                    Some(columnar) => {
                         self.server.engine().write_file(&url, columnar.name(), rows.columns, rows.stream).await?
                     }
                 };
@@ -191,7 +188,7 @@ impl Session {
         let path = object_path(url)?;
         let upload = store.put_multipart(&path).await.map_err(|error| io_error(url, &error))?;
         let mut writer = WriteMultipart::new(upload);
-        let outcome = self.encode_into(rows, options, &mut writer).await;
+        let outcome = self.encode_into(rows, options, url, &mut writer).await;
         match outcome {
             Ok(count) => {
                 writer.finish().await.map_err(|error| io_error(url, &error))?;
@@ -206,7 +203,13 @@ impl Session {
         }
     }
 
-    async fn encode_into(&self, mut rows: Rows, options: &CopyOptions, writer: &mut WriteMultipart) -> Result<u64> {
+    async fn encode_into(
+        &self,
+        mut rows: Rows,
+        options: &CopyOptions,
+        url: &url::Url,
+        writer: &mut WriteMultipart,
+    ) -> Result<u64> {
         let mut encoder = Encoder::new(&rows.columns, options);
         let style = self.style(&rows.columns);
         let mut out = Vec::with_capacity(FILE_BUFFER_BYTES);
@@ -223,6 +226,8 @@ impl Session {
             for row in 0..batch.num_rows() {
                 encoder.write_row(&cells, row, &mut out)?;
                 if out.len() >= FILE_BUFFER_BYTES {
+                    // A store slower than the query holds the query up: what waits is in memory.
+                    writer.wait_for_capacity(PARTS_WAITING_MAX).await.map_err(|error| io_error(url, &error))?;
                     writer.put(std::mem::take(&mut out).into());
                 }
             }
@@ -344,16 +349,6 @@ fn table_query(scope: &Scope, name: &crate::catalog::name::ObjectName, named: &[
     Ok(query)
 }
 
-/// The format of a file: what was said, else what its name ends with, else text.
-fn file_format(copy: &Copy, path: &str) -> CopyFileFormat {
-    copy.options.format.unwrap_or_else(|| match path.rsplit('.').next() {
-        Some("csv") => CopyFileFormat::Csv,
-        Some("parquet") => CopyFileFormat::Parquet,
-        Some("json" | "ndjson" | "jsonl") => CopyFileFormat::Json,
-        _ => CopyFileFormat::Text,
-    })
-}
-
 /// The options with PostgreSQL's defaults for the format.
 fn resolved(copy: &Copy, columns: &[Column]) -> Result<CopyOptions> {
     let given = &copy.options;
@@ -366,16 +361,13 @@ fn resolved(copy: &Copy, columns: &[Column]) -> Result<CopyOptions> {
                 .hint("Use text, csv or binary, or name a file."));
         }
     };
-    if given.default.is_some() || given.compression.is_some() {
-        return Err(Error::unsupported("COPY options DEFAULT and COMPRESSION are not supported yet"));
-    }
-    let is_csv = format == CopyFormat::Csv;
     let quote = given.quote.unwrap_or(b'"');
     let flags = |names: &Option<Vec<String>>| flags(names.as_deref(), columns);
+    let default = CopyOptions::of(format);
     Ok(CopyOptions {
         format,
-        delimiter: given.delimiter.unwrap_or(if is_csv { b',' } else { b'\t' }),
-        null: given.null.clone().unwrap_or_else(|| if is_csv { String::new() } else { "\\N".to_owned() }),
+        delimiter: given.delimiter.unwrap_or(default.delimiter),
+        null: given.null.clone().unwrap_or(default.null),
         header: matches!(given.header, Some(CopyHeader::On | CopyHeader::Match)),
         header_match: matches!(given.header, Some(CopyHeader::Match)),
         quote,
@@ -384,20 +376,21 @@ fn resolved(copy: &Copy, columns: &[Column]) -> Result<CopyOptions> {
         force_not_null: flags(&given.force_not_null)?,
         force_null: flags(&given.force_null)?,
         on_error: if given.ignore_errors { OnError::Ignore } else { OnError::Stop },
+        reject_limit: given.reject_limit.unwrap_or(default.reject_limit),
+        verbosity: given.verbosity,
     })
 }
 
-/// A list of column names as one flag a column; `*` is all.
+/// A list of column names as one flag a column; an empty one is all.
 fn flags(names: Option<&[String]>, columns: &[Column]) -> Result<Vec<bool>> {
-    let names = names.unwrap_or_default();
-    if let Some(unknown) = names.iter().find(|name| *name != "*" && !columns.iter().any(|column| column.name == **name))
-    {
+    let Some(names) = names else { return Ok(vec![false; columns.len()]) };
+    if let Some(unknown) = names.iter().find(|name| !columns.iter().any(|column| column.name == **name)) {
         return Err(Error::new(
             ErrorKind::UndefinedColumn,
             format!("column \"{unknown}\" is not among those that COPY moves"),
         ));
     }
-    Ok(columns.iter().map(|column| names.iter().any(|name| name == "*" || *name == column.name)).collect())
+    Ok(columns.iter().map(|column| names.is_empty() || names.contains(&column.name)).collect())
 }
 
 type Pieces = futures::stream::BoxStream<'static, object_store::Result<bytes::Bytes>>;
@@ -425,3 +418,6 @@ fn io_error(url: &url::Url, error: &object_store::Error) -> Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::intake::Intake;
-use crate::session::reply::{Column, CopyFormat, CopyOptions, OnError};
+use crate::session::reply::{Column, CopyFormat, CopyOptions, CopyVerbosity, OnError};
 use crate::session::text::zone::Zone;
 
 mod binary;
@@ -35,6 +35,9 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 
 /// A row longer than this is refused: without a limit one lost quote would take all memory.
 const ROW_BYTES_MAX: usize = 256 << 20;
+
+/// So many skipped rows are told one by one; a file may have millions.
+const TOLD_MAX: usize = 1000;
 
 /// Reads COPY data into batches.
 pub struct Decoder {
@@ -60,6 +63,8 @@ struct Rows {
     bytes: usize,
     bad: Vec<usize>,
     skipped: u64,
+    /// What LOG_VERBOSITY verbose says of skipped rows.
+    told: Vec<String>,
     ready: VecDeque<RecordBatch>,
 }
 
@@ -82,6 +87,7 @@ impl Decoder {
             bytes: 0,
             bad: Vec::new(),
             skipped: 0,
+            told: Vec::new(),
             ready: VecDeque::new(),
         };
         Self { input, rows }
@@ -109,9 +115,14 @@ impl Decoder {
         self.rows.ready.pop_front()
     }
 
-    /// Rows left out because of ON_ERROR ignore.
-    pub fn skipped(&self) -> u64 {
-        self.rows.skipped
+    /// What the client is told of rows left out because of ON_ERROR ignore.
+    pub fn told(self) -> Vec<String> {
+        let Rows { options, skipped, mut told, .. } = self.rows;
+        if skipped > 0 && options.verbosity != CopyVerbosity::Silent {
+            let rows = if skipped == 1 { "row was" } else { "rows were" };
+            told.push(format!("{skipped} {rows} skipped due to data type incompatibility"));
+        }
+        told
     }
 }
 
@@ -123,7 +134,7 @@ impl Rows {
     fn push_text_row(&mut self, fields: &[FieldText<'_>], line: &[u8]) -> Result<()> {
         match self.read_fields(fields, line) {
             Ok(()) => {}
-            Err(_) if self.options.on_error == OnError::Ignore => self.skip_row(),
+            Err(error) if self.options.on_error == OnError::Ignore => self.skip_row(&error)?,
             Err(error) => return Err(error),
         }
         self.end_row(line.len())
@@ -151,7 +162,7 @@ impl Rows {
     }
 
     /// Fills the row that went wrong with NULLs; it is taken out when the batch is made.
-    fn skip_row(&mut self) {
+    fn skip_row(&mut self, error: &Error) -> Result<()> {
         for intake in &mut self.intakes {
             if intake.len() == self.count {
                 intake.push_null();
@@ -159,6 +170,21 @@ impl Rows {
         }
         self.bad.push(self.count);
         self.skipped += 1;
+        let place = error.context_text().unwrap_or_default();
+        if self.skipped > self.options.reject_limit {
+            return Err(Error::new(
+                ErrorKind::InvalidTextRepresentation,
+                format!(
+                    "skipped more than REJECT_LIMIT ({}) rows due to data type incompatibility",
+                    self.options.reject_limit
+                ),
+            )
+            .context(place));
+        }
+        if self.options.verbosity == CopyVerbosity::Verbose && self.told.len() < TOLD_MAX {
+            self.told.push(format!("skipping row: {} ({place})", error.message()));
+        }
+        Ok(())
     }
 
     fn end_row(&mut self, bytes: usize) -> Result<()> {
@@ -236,10 +262,4 @@ fn excerpt(text: &str) -> String {
         Some((at, _)) => format!("{}...", &text[..at]),
         None => text.to_owned(),
     }
-}
-
-/// `3 rows were skipped due to data type incompatibility`
-pub fn skipped_message(skipped: u64) -> String {
-    let rows = if skipped == 1 { "row was" } else { "rows were" };
-    format!("{skipped} {rows} skipped due to data type incompatibility")
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::session::Session;
 use crate::session::cells::{Cells, Style, canonical};
 use crate::session::copy_format::Encoder;
-use crate::session::reply::{Column, CopyFormat, CopyOptions, CopyOut, OnError, Rows, Tag};
+use crate::session::reply::{Column, CopyFormat, CopyOptions, CopyOut, Rows, Tag};
 use crate::session::text::json::write_json_string;
 
 mod table;
@@ -207,19 +207,7 @@ impl Writer {
 }
 
 fn csv_options() -> CopyOptions {
-    CopyOptions {
-        format: CopyFormat::Csv,
-        delimiter: b',',
-        null: String::new(),
-        header: true,
-        header_match: false,
-        quote: b'"',
-        escape: b'"',
-        force_quote: Vec::new(),
-        force_not_null: Vec::new(),
-        force_null: Vec::new(),
-        on_error: OnError::Stop,
-    }
+    CopyOptions { header: true, ..CopyOptions::of(CopyFormat::Csv) }
 }
 
 fn encode(

@@ -8,6 +8,7 @@ use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
+pub use crate::dialect::CopyVerbosity;
 pub use crate::engine::column::Column;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -138,6 +139,32 @@ pub struct CopyOptions {
     pub force_null: Vec<bool>,
     /// What a bad row does.
     pub on_error: OnError,
+    /// The most rows that may be skipped.
+    pub reject_limit: u64,
+    /// What is told of skipped rows.
+    pub verbosity: CopyVerbosity,
+}
+
+impl CopyOptions {
+    /// What holds for a format where nothing is said.
+    pub fn of(format: CopyFormat) -> Self {
+        let is_csv = format == CopyFormat::Csv;
+        Self {
+            format,
+            delimiter: if is_csv { b',' } else { b'\t' },
+            null: if is_csv { String::new() } else { "\\N".to_owned() },
+            header: false,
+            header_match: false,
+            quote: b'"',
+            escape: b'"',
+            force_quote: Vec::new(),
+            force_not_null: Vec::new(),
+            force_null: Vec::new(),
+            on_error: OnError::Stop,
+            reject_limit: u64::MAX,
+            verbosity: CopyVerbosity::Default,
+        }
+    }
 }
 
 /// Rows on their way out through `COPY ... TO STDOUT`.

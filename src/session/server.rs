@@ -21,7 +21,7 @@ use crate::session::statements::StatementLog;
 
 /// How often a closing server looks whether statements still run.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
-/// The least time that a cancelled statement has to end.
+/// The least time that a cancelled statement, or a checkpoint that is being written, has to end.
 const CANCEL_WAIT: Duration = Duration::from_secs(5);
 
 /// Who a session is for, after the wire has made sure of it.
@@ -114,7 +114,7 @@ impl Server {
         }
         tokio::select! {
             () = self.buffer.stores().settle() => {}
-            () = self.clock().sleep(deadline) => tracing::warn!("a checkpoint is cut off: the next commits write another"),
+            () = self.clock().sleep(deadline.max(CANCEL_WAIT)) => tracing::warn!("a checkpoint is cut off: the next commits write another"),
         }
         self.lock.release();
         Ok(())

@@ -18,7 +18,7 @@ use tracing::Instrument;
 
 use crate::buffer::DbVersion;
 use crate::catalog::pg_type::PgType;
-use crate::dialect::{Parsed, Statement};
+use crate::dialect::{Origin, Parsed, Statement};
 use crate::engine::Planned;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::cancel::{CancelReason, Canceller};
@@ -50,7 +50,7 @@ impl Session {
     pub async fn prepare(&self, parsed: &Parsed, types: &[Option<PgType>]) -> Result<Prepared> {
         self.refuse_when_failed(&parsed.statement)?;
         let described = self.describe(parsed, types).await;
-        described.map_err(|error| self.failed_and_counted(parsed.located(error)))
+        described.map_err(|error| self.failed_and_counted(parsed.origin.located(error)))
     }
 
     /// Runs a prepared statement with values for its parameters.
@@ -73,6 +73,7 @@ impl Session {
             return Err(self.failed_and_counted(error));
         }
         let mut running = Running {
+            origin: prepared.parsed.origin.clone(),
             canceller: self.canceller.clone(),
             token: token.clone(),
             timer: self.start_timer(),
@@ -85,7 +86,7 @@ impl Session {
         match outcome {
             Ok(reply) => Ok(running.around(reply)),
             Err(error) => {
-                let error = self.failed_and_counted(prepared.parsed.located(error));
+                let error = self.failed_and_counted(prepared.parsed.origin.located(error));
                 running.noted.failed(&error);
                 Err(error)
             }
@@ -132,6 +133,7 @@ impl Session {
 
 /// Held while a statement runs; dropping it ends the statement.
 struct Running {
+    origin: Origin,
     canceller: Canceller,
     token: CancellationToken,
     timer: Option<tokio::task::JoinHandle<()>>,
@@ -165,7 +167,7 @@ impl Running {
 
     /// Notes why the statement failed, as its client is told.
     fn ended_by(&mut self, error: Error) -> Error {
-        let error = self.canceller.explain(error);
+        let error = self.origin.located(self.canceller.explain(error));
         self.measured.failed(&error);
         self.noted.failed(&error);
         error

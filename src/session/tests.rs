@@ -23,7 +23,7 @@ use crate::tables::{Change, MetadataChange, Operation, Stores, Table, TableSpec}
 mod conflicts;
 mod vectors;
 
-async fn server(folder: &Path) -> Arc<Server> {
+pub(super) async fn server(folder: &Path) -> Arc<Server> {
     server_on(folder, Stores::new(Default::default()).unwrap(), folder.display().to_string()).await
 }
 

@@ -20,15 +20,20 @@ struct Shared {
     stopping: CancellationToken,
 }
 
-/// Serves until `stopping`.
-pub(super) async fn serve(listener: TcpListener, database: Arc<Database>, stopping: CancellationToken) -> Result<()> {
-    let shared = Shared { database, stopping: stopping.clone() };
+/// Serves until `stopped`; from `stopping` on the server is not ready.
+pub(super) async fn serve(
+    listener: TcpListener,
+    database: Arc<Database>,
+    stopping: CancellationToken,
+    stopped: CancellationToken,
+) -> Result<()> {
+    let shared = Shared { database, stopping };
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(shared);
-    axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned()).await?;
+    axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned()).await?;
     Ok(())
 }
 

@@ -67,6 +67,27 @@ fn the_shell_prints_every_format() {
     assert!(print("table").starts_with(" id | name\n----+------\n  1 | a,b\n(1 row)\n"));
     let parquet = run(sql(&folder).args(["--format", "parquet", "-c", query])).stdout;
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
+    let two = run(sql(&folder).args([
+        "--format",
+        "parquet",
+        "-c",
+        "CREATE TABLE t AS SELECT 1 AS a; SELECT a FROM t; SELECT 2",
+    ]));
+    assert!(two.status.code() == Some(1) && err(&two).contains("a Parquet file holds one result"), "{}", err(&two));
+    assert_eq!(two.stdout.windows(4).filter(|bytes| bytes == b"PAR1").count(), 2, "one file is written");
+}
+
+#[test]
+fn flags_of_one_job_have_variables_and_slips_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = sql(&folder);
+    command.args(["-c", "SELECT 1 AS a"]).env("HEADWATER_FORMAT", "ndjson").env("HEADWATER_PASWORD", "x");
+    let done = run(&mut command);
+    assert_eq!(out(&done), "{\"a\": 1}\n");
+    let warning = "headwater: warning: nobody reads the variable HEADWATER_PASWORD: did you mean HEADWATER_PASSWORD?";
+    assert_eq!(err(&done).lines().next(), Some(warning));
+    let refused = run(headwater().arg("demo").env("HEADWATER_CUSTOMERS", "none"));
+    assert!(refused.status.code() == Some(2) && err(&refused).contains("--customers"), "{}", err(&refused));
 }
 
 #[test]
@@ -136,6 +157,35 @@ fn the_demo_tells_what_to_type() {
     assert_eq!(ask("SELECT count(*) FROM orders").trim(), "4000");
     program.signal("TERM");
     assert_eq!(program.wait(Duration::from_secs(30)), Some(0));
+}
+
+#[test]
+fn a_demo_that_was_killed_while_it_loaded_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |errors: Stdio| {
+        let mut command = headwater();
+        command.args(["demo", "--customers", "300", "--pg", "127.0.0.1:0", "--http", "off", "--data"]);
+        command.arg(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        Running::start(&mut command)
+    };
+    // Statement 2 fills the first table, 3 and 7 make the second and the last one, empty.
+    for statement in [2, 3, 7] {
+        let mut program = start(Stdio::piped());
+        let mut done = 0;
+        let ((), _rest) = read_until(program.child().stderr.take().unwrap(), |line| {
+            done += usize::from(line.contains("tag="));
+            (done == statement).then_some(())
+        });
+        program.kill();
+    }
+    let mut program = start(Stdio::inherit());
+    let ((), _rest) = read_until(program.child().stdout.take().unwrap(), |line| (line.trim() == "ready").then_some(()));
+    program.signal("TERM");
+    assert_eq!(program.wait(Duration::from_secs(30)), Some(0));
+    let count = "SELECT (SELECT count(*) FROM customers) AS customers, (SELECT count(*) FROM products) AS products, \
+        (SELECT count(*) FROM orders) AS orders, count(*) AS items, count(DISTINCT order_id) AS ordered FROM order_items";
+    let found = text_of(headwater().arg("sql").arg("--data").arg(folder.path()).args(["-c", count]));
+    assert_eq!(found, "customers,products,orders,items,ordered\n300,1000,2400,4800,2400\n");
 }
 
 #[test]

@@ -252,6 +252,18 @@ async fn a_wrong_row_of_csv_is_named_or_skipped_and_counted() {
     assert_eq!(String::from_utf8_lossy(&psql.stdout).trim(), "COPY 2");
     assert!(String::from_utf8_lossy(&psql.stderr).contains("2 rows were skipped"), "{psql:?}");
     assert_eq!(told(&client, "SELECT sum(id) FROM t").await, "4");
+    let refused = told(&client, &format!("{copy}, ON_ERROR skip, REJECT_LIMIT 1)")).await;
+    assert_eq!(refused, "22P02 skipped more than REJECT_LIMIT (1) rows due to data type incompatibility");
+    assert_eq!(told(&client, "SELECT count(*) FROM t").await, "2");
+    // The same from the client; each row is named.
+    let psql = run(server
+        .psql()
+        .args(["-c", &format!("\\{}, ON_ERROR skip, LOG_VERBOSITY verbose)", copy.replacen("COPY", "copy", 1))]));
+    assert_eq!(String::from_utf8_lossy(&psql.stdout).trim(), "COPY 2");
+    let notices = String::from_utf8_lossy(&psql.stderr);
+    for part in ["(COPY t, line 3, column id: \"two\")", "line 5, column id: \"99999999999\"", "2 rows were skipped"] {
+        assert!(notices.contains(part), "{notices}");
+    }
     // A row that reads well may still not be one of the table's, from a file as from the client.
     assert_eq!(told(&client, "CREATE TABLE c (id int CHECK (id < 3), v text NOT NULL)").await, "done 0");
     for (rows, code) in [("1,a\n3,b\n", "23514"), ("1,a\n2,\n", "23502")] {

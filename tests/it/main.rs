@@ -22,6 +22,12 @@ mod differential;
 // The command line: flags, environment, file; sql, check, config; start and stop.
 mod command_line;
 
+// What a server says and does beside answering: warnings, HTTP, the end.
+mod serving;
+
+// The interactive shell, typed into as a person does.
+mod shell;
+
 // The library as a program uses it.
 mod library;
 

@@ -117,6 +117,34 @@ fn descriptions_are_those_of_postgresql() {
 }
 
 #[test]
+fn an_error_is_shown_where_postgresql_shows_it() {
+    let (server, oracle) = (Server::start(), Oracle::start());
+    for statement in [
+        "SELEC 1",
+        "SELECT 1 +",
+        "SELECT * FROM pg_class WHERE = 1",
+        "SELECT 'größe',\n  2 AS two three\n  FROM pg_class",
+        "SELECT relname, nope FROM pg_class",
+        "SELECT * FROM nope",
+        "SELECT 'abc'::integer",
+        "SELECT 1::nope",
+    ] {
+        // What we say beside it is our own.
+        let stderr = |mut program: Command| {
+            let printed = run(program.args(["-c", statement])).stderr;
+            let text = String::from_utf8_lossy(&printed).into_owned();
+            let lines = text.lines().filter(|line| !line.starts_with("DETAIL:") && !line.starts_with("HINT:"));
+            lines.map(|line| format!("{line}\n")).collect::<String>()
+        };
+        let (ours, theirs) = (stderr(server.psql()), stderr(oracle.psql()));
+        assert!(theirs.contains("\nLINE ") && theirs.contains("^"), "{theirs}");
+        assert_eq!(ours, theirs, "{statement}");
+    }
+    let timed = psql(&server, &["\\timing on", "SELECT 1"]);
+    assert!(timed.contains("Timing is on.") && timed.lines().last().unwrap().starts_with("Time: "), "{timed}");
+}
+
+#[test]
 fn copy_goes_in_and_out() {
     let server = Server::start();
     let folder = tempfile::tempdir().unwrap();
@@ -127,6 +155,8 @@ fn copy_goes_in_and_out() {
     assert_eq!(psql(&server, &[&format!("\\copy t FROM '{path}' WITH (FORMAT csv, HEADER true)")]).trim(), "COPY 3");
     let out = psql(&server, &["COPY (SELECT * FROM t ORDER BY id) TO STDOUT WITH (FORMAT csv)"]);
     assert_eq!(out, "1,\"a, b\"\n2,\n3,\"\"\n");
+    let quoted = psql(&server, &["COPY (SELECT * FROM t ORDER BY id) TO STDOUT WITH (FORMAT csv, FORCE_QUOTE *)"]);
+    assert_eq!(quoted, "\"1\",\"a, b\"\n\"2\",\n\"3\",\"\"\n");
     let text = psql(&server, &["COPY (SELECT * FROM t ORDER BY id) TO STDOUT"]);
     assert_eq!(text, "1\ta, b\n2\t\\N\n3\t\n");
 }

@@ -15,10 +15,14 @@ pub enum Answer {
 
 /// Runs one statement with the simple protocol.
 pub async fn ask(client: &Client, sql: &str) -> Answer {
-    let messages = match client.simple_query(sql).await {
-        Ok(messages) => messages,
-        Err(error) => return failed(&error),
-    };
+    match client.simple_query(sql).await {
+        Ok(messages) => answered(messages),
+        Err(error) => failed(&error),
+    }
+}
+
+/// What the messages of one statement say.
+pub fn answered(messages: Vec<SimpleQueryMessage>) -> Answer {
     let (mut names, mut rows, mut count) = (None, Vec::new(), 0);
     for message in messages {
         match message {

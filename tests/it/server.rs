@@ -28,8 +28,8 @@ pub fn headwater() -> Command {
     without_settings(Command::new(env!("CARGO_BIN_EXE_headwater")))
 }
 
-fn without_settings(mut command: Command) -> Command {
-    // The tests decide, not the shell they are run from.
+/// A program to which the tests say what to do, not the shell they are run from.
+pub fn without_settings(mut command: Command) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HEADWATER_") || name.starts_with("AWS_")) {
         command.env_remove(name);
     }

@@ -2,6 +2,7 @@
 //!
 //! Everything here is a text search over the tree, so it needs no compiler and says exactly what to mend.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -170,6 +171,29 @@ fn tests_of_a_module_are_in_a_file_of_their_own() {
     for (path, text) in files("src", "rs") {
         assert!(!text.contains("mod tests {"), "{}: move the tests to a sibling file tests.rs", shown(&path));
     }
+}
+
+/// As `cargo deny` does, which is not everywhere: deny.toml names every package that Cargo.lock has an older copy of.
+#[test]
+fn a_dependency_stands_twice_only_where_it_is_said() {
+    let toml = |name: &str| fs::read_to_string(root().join(name)).unwrap().parse::<toml::Table>().unwrap();
+    let text = |value: &toml::Value| value.as_str().unwrap().to_owned();
+    let (lock, deny) = (toml("Cargo.lock"), toml("deny.toml"));
+    let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for package in lock["package"].as_array().unwrap() {
+        let version = text(&package["version"]).split('+').next().unwrap_or_default().to_owned();
+        versions.entry(text(&package["name"])).or_default().push(version);
+    }
+    let numbers = |version: &String| -> Vec<u64> { version.split(['.', '-']).flat_map(str::parse).collect() };
+    let mut twice = Vec::new();
+    for (name, mut versions) in versions {
+        versions.sort_by_key(numbers);
+        versions.pop();
+        twice.extend(versions.into_iter().map(|version| format!("{name}@{version}")));
+    }
+    let skipped: Vec<String> = deny["bans"]["skip"].as_array().unwrap().iter().map(text).collect();
+    assert_eq!(deny["bans"]["multiple-versions"].as_str(), Some("deny"));
+    assert_eq!(skipped, twice, "deny.toml and Cargo.lock differ");
 }
 
 /// True where `text` names `word` in code or in comments, not as the tail of a longer name.

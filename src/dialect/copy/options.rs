@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use crate::dialect::copy::CopyTarget;
 use crate::dialect::options::unknown;
 use crate::dialect::reader::Reader;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Options as they were given; what is `None` was not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CopyOptions {
-    /// FORMAT; without it text for clients, and what the path's ending says for files.
+    /// FORMAT; without it what the ending of the file's path says, else text.
     pub format: Option<CopyFileFormat>,
     /// DELIMITER
     pub delimiter: Option<u8>,
@@ -31,18 +32,28 @@ pub struct CopyOptions {
     pub force_not_null: Option<Vec<String>>,
     /// FORCE_NULL; an empty list means all columns.
     pub force_null: Option<Vec<String>>,
-    /// ENCODING
+    /// ENCODING: UTF8, which is the only one.
     pub encoding: Option<String>,
-    /// FREEZE: means nothing here, and harms nothing.
+    /// FREEZE: rows of a load are never visible before its end, so there is nothing to do.
     pub freeze: bool,
-    /// ON_ERROR ignore: leave out rows that cannot be read, and count them.
+    /// ON_ERROR ignore or skip: leave out rows that cannot be read, and count them.
     pub ignore_errors: bool,
     /// REJECT_LIMIT: the most rows that ON_ERROR ignore leaves out.
     pub reject_limit: Option<u64>,
-    /// LOG_VERBOSITY verbose: a notice for every row left out.
-    pub verbose: bool,
-    /// COMPRESSION of a file: none, gzip or zstd.
-    pub compression: Option<String>,
+    /// LOG_VERBOSITY: what is told of rows left out.
+    pub verbosity: CopyVerbosity,
+}
+
+/// LOG_VERBOSITY of COPY.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CopyVerbosity {
+    /// Nothing is told.
+    Silent,
+    /// Their number.
+    #[default]
+    Default,
+    /// Each one, and their number.
+    Verbose,
 }
 
 /// Formats of data.
@@ -71,7 +82,7 @@ pub enum CopyHeader {
     Match,
 }
 
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 15] = [
     "format",
     "delimiter",
     "null",
@@ -87,8 +98,12 @@ const KNOWN: [&str; 16] = [
     "on_error",
     "reject_limit",
     "log_verbosity",
-    "compression",
 ];
+
+const ONLY_CSV: [&str; 5] = ["quote", "escape", "force_quote", "force_not_null", "force_null"];
+const NOT_BINARY: [&str; 3] = ["delimiter", "null", "default"];
+const ONLY_FROM: [&str; 7] =
+    ["force_not_null", "force_null", "on_error", "reject_limit", "log_verbosity", "freeze", "default"];
 
 impl CopyFileFormat {
     /// The word for it in FORMAT.
@@ -101,6 +116,16 @@ impl CopyFileFormat {
             Self::Json => "json",
         }
     }
+
+    /// The format that a file's name tells.
+    fn of_file(path: &str) -> Option<Self> {
+        match path.rsplit('.').next()? {
+            "csv" => Some(Self::Csv),
+            "parquet" => Some(Self::Parquet),
+            "json" | "ndjson" | "jsonl" => Some(Self::Json),
+            _ => None,
+        }
+    }
 }
 
 impl CopyOptions {
@@ -109,7 +134,10 @@ impl CopyOptions {
         let mut options = Self::default();
         reader.accept("with");
         if binary || !reader.accept_token(&Token::LParen) {
-            while options.read_old(reader)? {}
+            let mut position = reader.position();
+            while options.read_old(reader).map_err(|error| placed(error, position))? {
+                position = reader.position();
+            }
             return Ok(options);
         }
         let mut seen = BTreeSet::new();
@@ -119,19 +147,19 @@ impl CopyOptions {
             if !seen.insert(name.clone()) {
                 return Err(Error::new(ErrorKind::SyntaxError, "conflicting or redundant options").at(position));
             }
-            options
-                .read_one(reader, &name)
-                .map_err(|error| if error.position().is_some() { error } else { error.at(position) })
+            options.read_one(reader, &name).map_err(|error| placed(error, position))
         })?;
         reader.expect_token(&Token::RParen)?;
         Ok(options)
     }
 
-    /// `COPY BINARY t` says the format before the name.
-    pub(super) fn oldest_form(&mut self, binary: bool) {
-        if binary {
-            self.format = Some(CopyFileFormat::Binary);
-        }
+    /// Where no option says the format, `COPY BINARY t` and the name of a file do.
+    pub(super) fn infer_format(&mut self, binary: bool, target: &CopyTarget) {
+        self.format = match target {
+            _ if binary => Some(CopyFileFormat::Binary),
+            CopyTarget::File(path) => self.format.or_else(|| CopyFileFormat::of_file(path)),
+            CopyTarget::Client => self.format,
+        };
     }
 
     fn read_one(&mut self, reader: &mut Reader<'_>, name: &str) -> Result<()> {
@@ -154,9 +182,9 @@ impl CopyOptions {
             "force_quote" => self.force_quote = Some(columns_or_all(reader)?),
             "force_not_null" => self.force_not_null = Some(columns_or_all(reader)?),
             "force_null" => self.force_null = Some(columns_or_all(reader)?),
-            "encoding" => self.encoding = Some(word(reader)?),
+            "encoding" => self.encoding = Some(encoding(word(reader)?)?),
             "freeze" => self.freeze = boolean(reader, name)?,
-            "on_error" => self.ignore_errors = one_of(name, &word(reader)?, &["stop", "ignore"])? == "ignore",
+            "on_error" => self.ignore_errors = one_of(name, &word(reader)?, &["stop", "ignore", "skip"])? != "stop",
             "reject_limit" => {
                 let limit = reader.integer()?;
                 self.reject_limit = Some(u64::try_from(limit).ok().filter(|limit| *limit > 0).ok_or_else(|| {
@@ -167,10 +195,11 @@ impl CopyOptions {
                 })?);
             }
             "log_verbosity" => {
-                self.verbose = one_of(name, &word(reader)?, &["default", "silent", "verbose"])? == "verbose"
-            }
-            "compression" => {
-                self.compression = Some(one_of(name, &word(reader)?, &["none", "gzip", "zstd"])?.to_owned());
+                self.verbosity = match one_of(name, &word(reader)?, &["default", "silent", "verbose"])? {
+                    "silent" => CopyVerbosity::Silent,
+                    "verbose" => CopyVerbosity::Verbose,
+                    _ => CopyVerbosity::Default,
+                }
             }
             _ => return Err(unknown("COPY", name, &KNOWN)),
         }
@@ -206,7 +235,7 @@ impl CopyOptions {
             "null" => self.null = Some(reader.string()?),
             "quote" => self.quote = Some(single_byte("quote", &reader.string()?)?),
             "escape" => self.escape = Some(single_byte("escape", &reader.string()?)?),
-            "encoding" => self.encoding = Some(reader.string()?),
+            "encoding" => self.encoding = Some(encoding(reader.string()?)?),
             "force not null" => self.force_not_null = Some(reader.list(Reader::identifier)?),
             "force null" => self.force_null = Some(reader.list(Reader::identifier)?),
             _ if reader.accept_token(&Token::Mul) => self.force_quote = Some(Vec::new()),
@@ -215,63 +244,76 @@ impl CopyOptions {
         Ok(true)
     }
 
+    /// True when the option is given, with anything but its default.
+    fn is_given(&self, option: &str) -> bool {
+        match option {
+            "delimiter" => self.delimiter.is_some(),
+            "null" => self.null.is_some(),
+            "default" => self.default.is_some(),
+            "header" => self.header.is_some(),
+            "quote" => self.quote.is_some(),
+            "escape" => self.escape.is_some(),
+            "force_quote" => self.force_quote.is_some(),
+            "force_not_null" => self.force_not_null.is_some(),
+            "force_null" => self.force_null.is_some(),
+            "encoding" => self.encoding.is_some(),
+            "freeze" => self.freeze,
+            "on_error" => self.ignore_errors,
+            "reject_limit" => self.reject_limit.is_some(),
+            "log_verbosity" => self.verbosity != CopyVerbosity::Default,
+            _ => false,
+        }
+    }
+
+    /// The first of these options that is given, as PostgreSQL writes it.
+    fn first_given(&self, options: &[&str]) -> Option<String> {
+        options.iter().find(|option| self.is_given(option)).map(|option| option.to_ascii_uppercase())
+    }
+
     /// That the options go together, as PostgreSQL demands.
     pub(super) fn check(&self, from: bool) -> Result<()> {
-        let csv = self.format == Some(CopyFileFormat::Csv);
+        let format = self.format.unwrap_or(CopyFileFormat::Text);
         let syntax = |message: String| Err(Error::new(ErrorKind::SyntaxError, message));
-        let unsupported = |message: &str| Err(Error::unsupported(message));
-        if self.format == Some(CopyFileFormat::Binary) {
-            let given = [
-                ("DELIMITER", self.delimiter.is_some()),
-                ("NULL", self.null.is_some()),
-                ("DEFAULT", self.default.is_some()),
-            ];
-            if let Some((name, _)) = given.into_iter().find(|(_, given)| *given) {
+        let invalid = |message: String| Err(Error::new(ErrorKind::InvalidParameterValue, message));
+        // Files of columns have no lines to say anything about.
+        if matches!(format, CopyFileFormat::Parquet | CopyFileFormat::Json)
+            && let Some(name) = self.first_given(&KNOWN)
+        {
+            return Err(Error::unsupported(format!("COPY {name} is not an option of the format {}", format.name()))
+                .hint("It belongs to the formats of lines, text and csv."));
+        }
+        if format == CopyFileFormat::Binary {
+            if let Some(name) = self.first_given(&NOT_BINARY) {
                 return syntax(format!("cannot specify {name} in BINARY mode"));
             }
             if self.header.is_some() {
-                return unsupported("cannot specify HEADER in BINARY mode");
+                return Err(Error::unsupported("cannot specify HEADER in BINARY mode"));
             }
             if self.ignore_errors {
                 return syntax("only ON_ERROR STOP is allowed in BINARY mode".to_owned());
             }
         }
-        let only_csv = [
-            ("quote", self.quote.is_some()),
-            ("escape", self.escape.is_some()),
-            ("force quote", self.force_quote.is_some()),
-            ("force not null", self.force_not_null.is_some()),
-            ("force null", self.force_null.is_some()),
-        ];
-        // A file's ending may say CSV later; then the options are right.
-        if self.format.is_some()
-            && !csv
-            && let Some((name, _)) = only_csv.into_iter().find(|(_, given)| *given)
+        if format != CopyFileFormat::Csv
+            && let Some(name) = self.first_given(&ONLY_CSV)
         {
-            return unsupported(&format!("COPY {name} available only in CSV mode"));
+            let name = name.to_ascii_lowercase().replace('_', " ");
+            return Err(Error::unsupported(format!("COPY {name} available only in CSV mode")));
         }
-        let input_only = [
-            ("FORCE_NOT_NULL", self.force_not_null.is_some()),
-            ("FORCE_NULL", self.force_null.is_some()),
-            ("ON_ERROR", self.ignore_errors),
-            ("REJECT_LIMIT", self.reject_limit.is_some()),
-            ("FREEZE", self.freeze),
-            ("DEFAULT", self.default.is_some()),
-            ("HEADER MATCH", self.header == Some(CopyHeader::Match)),
-        ];
-        if !from && let Some((name, _)) = input_only.into_iter().find(|(_, given)| *given) {
-            return Err(Error::new(
-                ErrorKind::InvalidParameterValue,
-                format!("COPY {name} cannot be used with COPY TO"),
-            ));
+        let header_match = (self.header == Some(CopyHeader::Match)).then(|| "HEADER MATCH".to_owned());
+        if !from && let Some(name) = self.first_given(&ONLY_FROM).or(header_match) {
+            return invalid(format!("COPY {name} cannot be used with COPY TO"));
         }
         if from && self.force_quote.is_some() {
-            return Err(Error::new(ErrorKind::InvalidParameterValue, "COPY FORCE_QUOTE cannot be used with COPY FROM"));
+            return invalid("COPY FORCE_QUOTE cannot be used with COPY FROM".to_owned());
         }
         if self.reject_limit.is_some() && !self.ignore_errors {
             return syntax("COPY REJECT_LIMIT requires ON_ERROR to be set to IGNORE".to_owned());
         }
-        self.check_characters(csv)
+        if self.default.is_some() {
+            return Err(Error::unsupported("COPY DEFAULT is not supported")
+                .hint("Leave the column out of the list: its default is then taken for every row."));
+        }
+        self.check_characters(format == CopyFileFormat::Csv)
     }
 
     fn check_characters(&self, csv: bool) -> Result<()> {
@@ -298,6 +340,11 @@ impl CopyOptions {
     }
 }
 
+/// The error with this place, if it has none of its own.
+pub(super) fn placed(error: Error, position: usize) -> Error {
+    if error.position().is_some() { error } else { error.at(position) }
+}
+
 fn format(name: &str) -> Result<CopyFileFormat> {
     match name.to_ascii_lowercase().as_str() {
         "text" => Ok(CopyFileFormat::Text),
@@ -307,6 +354,16 @@ fn format(name: &str) -> Result<CopyFileFormat> {
         "json" | "ndjson" => Ok(CopyFileFormat::Json),
         _ => Err(Error::new(ErrorKind::InvalidParameterValue, format!("COPY format \"{name}\" not recognized"))
             .hint("Known formats are text, csv, binary, parquet and json.")),
+    }
+}
+
+/// Text is UTF-8 everywhere.
+fn encoding(name: String) -> Result<String> {
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    match plain.to_ascii_lowercase().as_str() {
+        "utf8" | "unicode" => Ok(name),
+        _ => Err(Error::unsupported(format!("COPY ENCODING \"{name}\" is not supported"))
+            .hint("Only UTF8 is: convert the file, for instance with iconv.")),
     }
 }
 

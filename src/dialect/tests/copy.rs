@@ -30,7 +30,7 @@ fn the_form_with_parentheses() {
         encoding: Some("UTF8".to_owned()),
         ignore_errors: true,
         reject_limit: Some(5),
-        verbose: true,
+        verbosity: CopyVerbosity::Verbose,
         freeze: true,
         ..CopyOptions::default()
     };
@@ -58,6 +58,51 @@ fn the_old_form() {
 }
 
 #[test]
+fn the_name_of_a_file_tells_its_format() {
+    for (sql, format) in [
+        ("COPY t FROM '/a/x.csv'", Some(CopyFileFormat::Csv)),
+        ("COPY t TO 's3://b/x.parquet'", Some(CopyFileFormat::Parquet)),
+        ("COPY t FROM '/x.ndjson'", Some(CopyFileFormat::Json)),
+        ("COPY t FROM '/x.csv' (FORMAT text)", Some(CopyFileFormat::Text)),
+        ("COPY t FROM '/x'", None),
+    ] {
+        assert_eq!(copy(sql).options.format, format, "{sql}");
+    }
+    assert_eq!(copy("COPY t FROM '/x.csv' (QUOTE '|')").options.quote, Some(b'|'));
+}
+
+#[test]
+fn skip_is_another_word_for_ignore() {
+    assert!(copy("COPY t FROM STDIN (ON_ERROR skip)").options.ignore_errors);
+    assert!(!copy("COPY t FROM STDIN (ON_ERROR stop)").options.ignore_errors);
+}
+
+#[test]
+fn files_of_columns_know_no_options_of_lines() {
+    for format in ["parquet", "json"] {
+        for option in [
+            "DELIMITER ';'",
+            "NULL 'x'",
+            "HEADER",
+            "HEADER off",
+            "QUOTE '|'",
+            "ESCAPE '|'",
+            "FORCE_NULL (a)",
+            "ENCODING 'UTF8'",
+            "FREEZE",
+            "ON_ERROR ignore",
+            "LOG_VERBOSITY verbose",
+        ] {
+            let sql = format!("COPY t FROM '/x' (FORMAT {format}, {option})");
+            let error = fails(&sql);
+            let name = option.split(' ').next().unwrap();
+            assert_eq!(error.message(), format!("COPY {name} is not an option of the format {format}"), "{sql}");
+            assert_eq!(error.sqlstate(), "0A000", "{sql}");
+        }
+    }
+}
+
+#[test]
 fn what_does_not_go_together() {
     for (sql, code) in [
         ("COPY t FROM STDIN (FORMAT xml)", "22023"),
@@ -70,7 +115,14 @@ fn what_does_not_go_together() {
         ("COPY t FROM STDIN (DELIMITER 'a')", "22023"),
         ("COPY t FROM STDIN (NULL E'\\n')", "22023"),
         ("COPY t FROM STDIN (FORMAT csv, FORMAT text)", "42601"),
-        ("COPY t FROM STDIN (ON_ERROR skip)", "22023"),
+        ("COPY t FROM STDIN (ON_ERROR pass)", "22023"),
+        ("COPY t FROM STDIN (ENCODING 'LATIN1')", "0A000"),
+        ("COPY t TO '/x' ENCODING 'SQL_ASCII'", "0A000"),
+        ("COPY t FROM STDIN (DEFAULT '-')", "0A000"),
+        ("COPY t FROM STDIN (COMPRESSION gzip)", "42601"),
+        ("COPY t TO STDOUT (LOG_VERBOSITY silent)", "22023"),
+        ("COPY BINARY t FROM STDIN DELIMITER ','", "42601"),
+        ("COPY t FROM '/x.json' QUOTE '|'", "0A000"),
         ("COPY t FROM STDIN (REJECT_LIMIT 3)", "42601"),
         ("COPY t FROM STDIN (HEADER maybe)", "42601"),
         ("COPY (SELECT 1) FROM STDIN", "42601"),

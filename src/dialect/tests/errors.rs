@@ -41,6 +41,39 @@ fn broken_tokens_are_told_as_postgresql_tells_them() {
 }
 
 #[test]
+fn errors_without_a_place_get_the_one_that_the_text_has() {
+    use ErrorKind as Kind;
+    for (sql, kind, message, position) in [
+        ("SELECT a, b FROM t", Kind::UndefinedColumn, "column \"b\" does not exist", Some(11)),
+        ("SELECT b, b FROM t", Kind::UndefinedColumn, "column \"b\" does not exist", Some(8)),
+        ("SELECT 1 FROM t JOIN u USING (b)", Kind::UndefinedColumn, "column \"b\" does not exist", None),
+        ("SELECT 'é', nope(1)", Kind::UndefinedFunction, "function nope does not exist", Some(13)),
+        ("SELECT nope, nope (1)", Kind::UndefinedFunction, "function nope(integer) does not exist", Some(14)),
+        ("SELECT f(1), f('x')", Kind::UndefinedFunction, "function f(text) does not exist", None),
+        ("SELECT a - 1, a + b", Kind::UndefinedFunction, "operator does not exist: integer + text", Some(17)),
+        ("SELECT a + 1, a + b", Kind::UndefinedFunction, "operator does not exist: integer + text", None),
+        ("SELECT a LIKE 1", Kind::UndefinedFunction, "operator does not exist: text ~~ integer", Some(10)),
+        ("SELECT * FROM nope(1)", Kind::UndefinedFunction, "table function nope does not exist", Some(15)),
+        ("SELECT sum(a) OVER w", Kind::UndefinedObject, "window \"w\" does not exist", Some(20)),
+        ("SELECT sum(a) OVER (w)", Kind::UndefinedObject, "window \"w\" does not exist", Some(20)),
+        (
+            "SELECT '{1,x}'::int[]",
+            Kind::InvalidTextRepresentation,
+            "invalid input syntax for type integer: \"x\"",
+            Some(8),
+        ),
+        ("SELECT 'x'::nope", Kind::UndefinedObject, "type \"nope\" does not exist", Some(13)),
+        ("SELECT 'x'::int", Kind::InvalidTextRepresentation, "invalid input syntax for type integer: \"x\"", Some(8)),
+        ("SELECT 'x'::int, 'x'", Kind::InvalidTextRepresentation, "invalid input syntax for type integer: \"x\"", None),
+    ] {
+        let parsed = parse(sql).unwrap().remove(0);
+        assert_eq!(parsed.origin.located(Error::new(kind, message)).position(), position, "{sql}: {message}");
+        let second = parse(&format!("SELECT 1; {sql}")).unwrap().remove(1);
+        assert_eq!(second.origin.located(Error::new(kind, message)).position(), position.map(|at| at + 10), "{sql}");
+    }
+}
+
+#[test]
 fn unknown_options_name_the_known_ones() {
     for (sql, near) in [
         ("COPY t FROM STDIN (FORMATT csv)", "format"),

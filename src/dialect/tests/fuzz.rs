@@ -52,7 +52,7 @@ fn check(sql: &str) {
     match parse(sql) {
         Ok(found) => {
             for parsed in found {
-                assert!(sql.contains(&parsed.text), "{sql:?}");
+                assert!(sql.contains(&*parsed.origin.text), "{sql:?}");
             }
         }
         Err(error) => {

@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::ast::{Expr, SelectItem, SetExpr, TableFactor, Ta
 use super::*;
 
 fn texts(sql: &str) -> Vec<(String, usize)> {
-    parse(sql).unwrap().into_iter().map(|parsed| (parsed.text, parsed.offset)).collect()
+    parse(sql).unwrap().into_iter().map(|parsed| (parsed.origin.text.to_string(), parsed.origin.offset)).collect()
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn spans_lead_back_to_characters() {
     let SetExpr::Select(select) = query.body.as_ref() else { panic!() };
     let SelectItem::UnnamedExpr(Expr::Identifier(name)) = &select.projection[1] else { panic!() };
     assert_eq!(parsed.position(name.span), Some(27));
-    assert_eq!(parsed.offset, 12);
+    assert_eq!(parsed.origin.offset, 12);
 }
 
 #[test]

@@ -279,7 +279,8 @@ fn to_number(arguments: &Arguments<'_>) -> Result<Value<'static>> {
     let negative = text.contains('-') || text.trim_start().starts_with('<');
     let kept: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
     if kept.is_empty() {
-        return Err(parse::invalid("numeric", text));
+        // As PostgreSQL, which has only the place of the sign left.
+        return Err(parse::invalid("numeric", " "));
     }
     let (digits, scale) = parse::decimal(&kept)?;
     let places = i8::try_from(parse_template(template).fraction.len()).unwrap_or(0);

@@ -62,3 +62,6 @@ impl rustyline::hint::Hinter for Completion {
 impl rustyline::highlight::Highlighter for Completion {}
 impl rustyline::validate::Validator for Completion {}
 impl Helper for Completion {}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
-//! The interactive shell: lines are read until a statement is complete; history is kept in the user's folder.
+//! The interactive shell: lines are read until a statement is complete; history is kept in a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use headwater::{Error, OutputFormat, Result};
@@ -26,8 +26,9 @@ enum Line {
 }
 
 /// Reads and runs statements until the end of input.
-pub async fn run(shell: &Shell) -> Result<ExitCode> {
-    let mut editor = editor()?;
+pub async fn run(shell: &Shell, history: Option<PathBuf>) -> Result<ExitCode> {
+    let history = history.or_else(|| std::env::home_dir().map(|home| home.join(".headwater_history")));
+    let mut editor = editor(history.as_deref())?;
     editor.set_helper(Some(Completion::of(shell).await));
     println!("headwater {}: \\? for help", env!("CARGO_PKG_VERSION"));
     let mut statement = String::new();
@@ -54,24 +55,20 @@ pub async fn run(shell: &Shell) -> Result<ExitCode> {
             }
         }
     }
-    if let Some(path) = history_path() {
+    if let Some(path) = history {
         editor.save_history(&path).map_err(broken)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn editor() -> Result<Editor<Completion, FileHistory>> {
+fn editor(history: Option<&Path>) -> Result<Editor<Completion, FileHistory>> {
     let config =
         Config::builder().completion_type(CompletionType::List).max_history_size(HISTORY_LINES_MAX).map_err(broken)?;
     let mut editor = Editor::with_config(config.build()).map_err(broken)?;
-    if let Some(path) = history_path().filter(|path| path.exists()) {
-        editor.load_history(&path).map_err(broken)?;
+    if let Some(path) = history.filter(|path| path.exists()) {
+        editor.load_history(path).map_err(broken)?;
     }
     Ok(editor)
-}
-
-fn history_path() -> Option<PathBuf> {
-    std::env::home_dir().map(|home| home.join(".headwater_history"))
 }
 
 fn line(read: rustyline::Result<String>) -> Result<Line> {
@@ -134,3 +131,6 @@ fn is_complete(text: &str) -> bool {
     }
     complete && quote.is_none()
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use crate::catalog::pg_type::PgType;
 use crate::error::Error;
 use crate::session::cells::{Cells, Style, canonical};
 use crate::session::copy_format::{Decoder, Encoder};
-use crate::session::reply::{Column, CopyFormat, CopyOptions, OnError};
+use crate::session::reply::{Column, CopyFormat, CopyOptions, CopyVerbosity, OnError};
 use crate::session::text::zone::Zone;
 
 fn columns() -> Vec<Column> {
@@ -16,25 +16,8 @@ fn columns() -> Vec<Column> {
         .to_vec()
 }
 
-fn options(format: CopyFormat) -> CopyOptions {
-    let csv = format == CopyFormat::Csv;
-    CopyOptions {
-        format,
-        delimiter: if csv { b',' } else { b'\t' },
-        null: if csv { String::new() } else { "\\N".to_owned() },
-        header: false,
-        header_match: false,
-        quote: b'"',
-        escape: b'"',
-        force_quote: Vec::new(),
-        force_not_null: Vec::new(),
-        force_null: Vec::new(),
-        on_error: OnError::Stop,
-    }
-}
-
 /// Decodes data that comes in pieces of `step` bytes.
-fn decode(data: &[u8], options: &CopyOptions, step: usize) -> Result<(Vec<RecordBatch>, u64), Error> {
+fn decode(data: &[u8], options: &CopyOptions, step: usize) -> Result<(Vec<RecordBatch>, Vec<String>), Error> {
     let mut decoder = Decoder::new("t", &columns(), options, Zone::default());
     let mut batches = Vec::new();
     for piece in data.chunks(step) {
@@ -43,7 +26,7 @@ fn decode(data: &[u8], options: &CopyOptions, step: usize) -> Result<(Vec<Record
     }
     decoder.finish()?;
     batches.extend(std::iter::from_fn(|| decoder.next_batch()));
-    Ok((batches, decoder.skipped()))
+    Ok((batches, decoder.told()))
 }
 
 type Row = (Option<i32>, Option<String>, Option<f64>);
@@ -88,7 +71,7 @@ fn row(a: i32, b: Option<&str>, c: Option<f64>) -> Row {
 #[test]
 fn text_has_escapes_nulls_and_an_end() {
     let data = b"1\tx\\ty\\\\z\t1.5\n2\t\\N\t\\N\n3\t\\x41\\101\\n\\q\tInfinity\n4\tline\\\nbreak\t0\n\\.\nnot read";
-    let found = read(data, &options(CopyFormat::Text)).unwrap();
+    let found = read(data, &CopyOptions::of(CopyFormat::Text)).unwrap();
     assert_eq!(found[0], row(1, Some("x\ty\\z"), Some(1.5)));
     assert_eq!(found[1], row(2, None, None));
     assert_eq!(found[2].1.as_deref(), Some("AA\nq"));
@@ -100,14 +83,14 @@ fn text_has_escapes_nulls_and_an_end() {
 #[test]
 fn lines_may_end_with_a_carriage_return_or_not_at_all() {
     let expected = vec![row(1, Some("x"), Some(1.0)), row(2, Some(""), None)];
-    assert_eq!(read(b"1\tx\t1\r\n2\t\t\\N\r\n", &options(CopyFormat::Text)).unwrap(), expected);
-    assert_eq!(read(b"1\tx\t1\n2\t\t\\N", &options(CopyFormat::Text)).unwrap(), expected);
+    assert_eq!(read(b"1\tx\t1\r\n2\t\t\\N\r\n", &CopyOptions::of(CopyFormat::Text)).unwrap(), expected);
+    assert_eq!(read(b"1\tx\t1\n2\t\t\\N", &CopyOptions::of(CopyFormat::Text)).unwrap(), expected);
 }
 
 #[test]
 fn csv_has_quotes_over_lines() {
     let data = b"1,\"a, \"\"b\"\"\nc\",1.5\n2,,\n3,\"\",\"7\"\n4,pre\"quo,ted\"post,0\n";
-    let found = read(data, &options(CopyFormat::Csv)).unwrap();
+    let found = read(data, &CopyOptions::of(CopyFormat::Csv)).unwrap();
     assert_eq!(found[0], row(1, Some("a, \"b\"\nc"), Some(1.5)));
     assert_eq!(found[1], row(2, None, None));
     assert_eq!(found[2], row(3, Some(""), Some(7.0)));
@@ -116,7 +99,7 @@ fn csv_has_quotes_over_lines() {
 
 #[test]
 fn csv_options_are_obeyed() {
-    let mut given = options(CopyFormat::Csv);
+    let mut given = CopyOptions::of(CopyFormat::Csv);
     (given.delimiter, given.quote, given.escape) = (b';', b'\'', b'\\');
     given.null = "nil".to_owned();
     given.force_not_null = vec![false, true, false];
@@ -127,7 +110,7 @@ fn csv_options_are_obeyed() {
 
 #[test]
 fn headers_are_skipped_or_matched() {
-    let mut given = options(CopyFormat::Csv);
+    let mut given = CopyOptions::of(CopyFormat::Csv);
     given.header = true;
     assert_eq!(read(b"x,y,z\n1,b,2\n", &given).unwrap(), vec![row(1, Some("b"), Some(2.0))]);
     given.header_match = true;
@@ -140,7 +123,7 @@ fn headers_are_skipped_or_matched() {
 
 #[test]
 fn errors_name_the_line_and_the_column() {
-    let text = options(CopyFormat::Text);
+    let text = CopyOptions::of(CopyFormat::Text);
     let error = read(b"1\tx\t1\n2\ty\tzz\n", &text).unwrap_err();
     assert_eq!(error.message(), "invalid input syntax for type double precision: \"zz\"");
     assert_eq!(error.context_text(), Some("COPY t, line 2, column c: \"zz\""));
@@ -149,7 +132,7 @@ fn errors_name_the_line_and_the_column() {
     assert_eq!(error.context_text(), Some("COPY t, line 1: \"1\tx\""));
     let error = read(b"1\tx\t2\t3\n", &text).unwrap_err();
     assert_eq!(error.message(), "extra data after last expected column");
-    let error = read(b"1,\"x\n2,y\n", &options(CopyFormat::Csv)).unwrap_err();
+    let error = read(b"1,\"x\n2,y\n", &CopyOptions::of(CopyFormat::Csv)).unwrap_err();
     assert_eq!(error.message(), "unterminated CSV quoted field");
     let error = read(b"1\t\xff\t2\n", &text).unwrap_err();
     assert_eq!((error.sqlstate(), error.context_text()), ("22021", Some("COPY t, line 1")));
@@ -157,18 +140,42 @@ fn errors_name_the_line_and_the_column() {
 
 #[test]
 fn bad_rows_are_skipped_when_asked() {
-    let mut given = options(CopyFormat::Csv);
+    let mut given = CopyOptions::of(CopyFormat::Csv);
     given.on_error = OnError::Ignore;
     let data = b"1,a,1\nx,b,2\n3,c\n4,d,4\n5,e,zz\n";
-    let (batches, skipped) = decode(data, &given, 5).unwrap();
+    let (batches, told) = decode(data, &given, 5).unwrap();
     assert_eq!(rows(&batches), vec![row(1, Some("a"), Some(1.0)), row(4, Some("d"), Some(4.0))]);
-    assert_eq!(skipped, 3);
+    assert_eq!(told, ["3 rows were skipped due to data type incompatibility"]);
+
+    given.verbosity = CopyVerbosity::Silent;
+    assert_eq!(decode(data, &given, 5).unwrap().1, [""; 0]);
+    given.verbosity = CopyVerbosity::Verbose;
+    let each = [
+        "skipping row: invalid input syntax for type integer: \"x\" (COPY t, line 2, column a: \"x\")",
+        "skipping row: missing data for column \"c\" (COPY t, line 3: \"3,c\")",
+        "skipping row: invalid input syntax for type double precision: \"zz\" (COPY t, line 5, column c: \"zz\")",
+        "3 rows were skipped due to data type incompatibility",
+    ];
+    assert_eq!(decode(data, &given, 5).unwrap().1, each);
+    let (_, told) = decode("x\n".repeat(3000).as_bytes(), &given, 4096).unwrap();
+    assert_eq!(told.len(), 1001, "a file of bad rows must not fill the memory");
+}
+
+#[test]
+fn no_more_rows_are_skipped_than_the_limit() {
+    let mut given = CopyOptions::of(CopyFormat::Csv);
+    (given.on_error, given.reject_limit) = (OnError::Ignore, 2);
+    assert!(decode(b"1,a,1\nx,b,2\n3,c\n4,d,4\n", &given, 5).is_ok());
+    let error = decode(b"1,a,1\nx,b,2\n3,c\n4,d,4\n5,e,zz\n", &given, 5).unwrap_err();
+    assert_eq!(error.sqlstate(), "22P02");
+    assert_eq!(error.message(), "skipped more than REJECT_LIMIT (2) rows due to data type incompatibility");
+    assert_eq!(error.context_text(), Some("COPY t, line 5, column c: \"zz\""));
 }
 
 #[test]
 fn many_rows_come_in_bounded_batches() {
     let data: String = (0..20_000).map(|number| format!("{number}\tx\t{number}.5\n")).collect();
-    let (batches, _) = decode(data.as_bytes(), &options(CopyFormat::Text), 4096).unwrap();
+    let (batches, _) = decode(data.as_bytes(), &CopyOptions::of(CopyFormat::Text), 4096).unwrap();
     assert!(batches.iter().all(|batch| batch.num_rows() <= 8192));
     let found = rows(&batches);
     assert_eq!(found.len(), 20_000);
@@ -204,24 +211,24 @@ fn encode(batches: &[RecordBatch], options: &CopyOptions) -> Vec<u8> {
 #[test]
 fn what_is_written_is_read_back() {
     let data = b"1\tx\\ty\\\\z\\n\t1.5\n2\t\\N\t\\N\n3\t\t-0.001\n4\t\\\\.\t0\n5\t\"q\",\t1e+20\n";
-    let text = options(CopyFormat::Text);
+    let text = CopyOptions::of(CopyFormat::Text);
     let (batches, _) = decode(data, &text, usize::MAX).unwrap();
     let expected = rows(&batches);
     assert_eq!(String::from_utf8(encode(&batches, &text)).unwrap(), String::from_utf8(data.to_vec()).unwrap());
     for format in [CopyFormat::Csv, CopyFormat::Binary] {
-        let mut given = options(format);
+        let mut given = CopyOptions::of(format);
         given.header = format == CopyFormat::Csv;
         let written = encode(&batches, &given);
         assert_eq!(read(&written, &given).unwrap(), expected, "{format:?}");
     }
-    let csv = String::from_utf8(encode(&batches, &options(CopyFormat::Csv))).unwrap();
+    let csv = String::from_utf8(encode(&batches, &CopyOptions::of(CopyFormat::Csv))).unwrap();
     assert_eq!(csv, "1,\"x\ty\\z\n\",1.5\n2,,\n3,\"\",-0.001\n4,\\.,0\n5,\"\"\"q\"\",\",1e+20\n");
 }
 
 #[test]
 fn damaged_binary_data_is_refused() {
-    let binary = options(CopyFormat::Binary);
-    let (batches, _) = decode(b"1\tx\t1\n", &options(CopyFormat::Text), 99).unwrap();
+    let binary = CopyOptions::of(CopyFormat::Binary);
+    let (batches, _) = decode(b"1\tx\t1\n", &CopyOptions::of(CopyFormat::Text), 99).unwrap();
     let good = encode(&batches, &binary);
     assert_eq!(read(b"PGCOPX\n", &binary).unwrap_err().message(), "COPY file signature not recognized");
     assert_eq!(read(&good[..good.len() - 4], &binary).unwrap_err().message(), "unexpected EOF in COPY data");

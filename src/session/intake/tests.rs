@@ -7,7 +7,7 @@ use crate::catalog::pg_type::{PgType, parse_type_name};
 use crate::session::cells::{Cells, Style, canonical};
 use crate::session::copy_format::Decoder;
 use crate::session::intake::Intake;
-use crate::session::reply::{Column, CopyFormat, CopyOptions, OnError};
+use crate::session::reply::{Column, CopyFormat, CopyOptions};
 use crate::session::text::zone::Zone;
 
 const EXPECTED: &str = include_str!("postgres15.tsv");
@@ -24,19 +24,7 @@ const DIFFERENT: &[(&str, &str, &str)] = &[
 fn expected_rows() -> Vec<[String; 5]> {
     let column = |name: &str| Column { name: name.to_owned(), pg_type: PgType::Text, relation: None, number: 0 };
     let columns = ["t", "i", "s", "x", "b"].map(column);
-    let options = CopyOptions {
-        format: CopyFormat::Text,
-        delimiter: b'\t',
-        null: "\\N".to_owned(),
-        header: false,
-        header_match: false,
-        quote: b'"',
-        escape: b'"',
-        force_quote: Vec::new(),
-        force_not_null: Vec::new(),
-        force_null: Vec::new(),
-        on_error: OnError::Stop,
-    };
+    let options = CopyOptions::of(CopyFormat::Text);
     let mut decoder = Decoder::new("expected", &columns, &options, Zone::default());
     decoder.push(EXPECTED.as_bytes()).unwrap();
     decoder.finish().unwrap();

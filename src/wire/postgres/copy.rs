@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::session::copy_format::{Decoder, Encoder, skipped_message};
+use crate::session::copy_format::{Decoder, Encoder};
 use crate::session::{CopyFormat, CopyIn, CopyOptions, CopyOut, Notice, Severity, Tag};
 use crate::wire::postgres::answer::{Format, begin, end};
 use crate::wire::postgres::connection::Connection;
@@ -57,6 +57,7 @@ impl Connection {
                 break None;
             }
         };
+        self.tell(decoder.told());
         match fault {
             Some(Fault::Statement(error) | Fault::Told(error)) => {
                 sender.fail(error.clone()).await;
@@ -67,9 +68,7 @@ impl Connection {
             Some(fault) => Err(fault),
             None => {
                 sender.finish().await;
-                let tag = done.await?;
-                self.tell_skipped(decoder.skipped());
-                Ok(tag)
+                Ok(done.await?)
             }
         }
     }
@@ -90,9 +89,8 @@ impl Connection {
         }
     }
 
-    fn tell_skipped(&mut self, skipped: u64) {
-        if skipped > 0 {
-            let message = skipped_message(skipped);
+    fn tell(&mut self, messages: Vec<String>) {
+        for message in messages {
             let notice = Notice { severity: Severity::Notice, sqlstate: "00000", message, detail: None, hint: None };
             answer::notice(&mut self.outbox.buffer, &notice);
         }
