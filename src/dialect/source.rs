@@ -8,6 +8,7 @@ use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan
 
 use crate::catalog::name::quote_identifier;
 use crate::dialect::language::Language;
+use crate::dialect::merge;
 use crate::dialect::place;
 use crate::dialect::role::AlterRole;
 use crate::dialect::statement::Statement;
@@ -112,6 +113,7 @@ impl<'a> Source<'a> {
             lexical_error(&error.message, text, offset)
         })?;
         forget_foreign_keywords(&mut tokens);
+        merge::disguise_do_nothing(&mut tokens);
         check_counts(&tokens, &lines)?;
         let Extent { chain, place, nesting } = extent(&tokens);
         if chain > CHAIN_MAX {

@@ -5,6 +5,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit, 
 use datafusion::sql::sqlparser::ast::{self, MergeAction, MergeClauseKind, MergeInsertKind};
 
 use crate::catalog::pg_type::PgType;
+use crate::dialect;
 use crate::engine::assign::assigned;
 use crate::engine::delete::own_columns;
 use crate::engine::merge::is_matched;
@@ -50,20 +51,20 @@ impl Clauses {
         parameters: &[Option<PgType>],
     ) -> Result<Self> {
         let both = LogicalPlanBuilder::from(scan.clone()).cross_join(source.clone())?.build()?;
-        let mut clauses = Self { matched: Vec::new(), unmatched: Vec::new(), inserts: Vec::new() };
+        let (mut matched, mut unmatched, mut inserts) = (Vec::new(), Vec::new(), Vec::new());
         for clause in given {
             let (list, over) = match clause.clause_kind {
-                MergeClauseKind::Matched => (&mut clauses.matched, &both),
-                MergeClauseKind::NotMatchedBySource => (&mut clauses.unmatched, scan),
-                MergeClauseKind::NotMatched | MergeClauseKind::NotMatchedByTarget => (&mut clauses.inserts, source),
+                MergeClauseKind::Matched => (&mut matched, &both),
+                MergeClauseKind::NotMatchedBySource => (&mut unmatched, scan),
+                MergeClauseKind::NotMatched | MergeClauseKind::NotMatchedByTarget => (&mut inserts, source),
             };
             let predicate = clause
                 .predicate
                 .map(|predicate| planner.expression(predicate, over.schema(), parameters))
                 .transpose()?;
-            list.push(Clause { predicate, action: action(planner, target, over, clause.action, parameters)? });
+            list.push((predicate, action(planner, target, over, clause.action, parameters)?));
         }
-        Ok(clauses)
+        Ok(Self { matched: acting(matched), unmatched: acting(unmatched), inserts: acting(inserts) })
     }
 
     /// Replaces `$1`, `$2`, ...
@@ -212,17 +213,40 @@ fn any_applies(clauses: &[Clause]) -> Option<Expr> {
     })
 }
 
+/// The clauses that do something: where one says DO NOTHING, those behind it do not apply.
+fn acting(given: Vec<(Option<Expr>, Option<Action>)>) -> Vec<Clause> {
+    let mut clauses = Vec::new();
+    let mut otherwise: Option<Expr> = None;
+    for (predicate, action) in given {
+        match (action, predicate) {
+            (Some(action), predicate) => {
+                let predicate = otherwise.clone().into_iter().chain(predicate).reduce(Expr::and);
+                clauses.push(Clause { predicate, action });
+            }
+            (None, Some(predicate)) => {
+                otherwise = otherwise.into_iter().chain([predicate.is_not_true()]).reduce(Expr::and);
+            }
+            (None, None) => break,
+        }
+    }
+    clauses
+}
+
+/// What a clause does, if anything.
 fn action(
     planner: &Planner<'_>,
     target: &Target,
     over: &LogicalPlan,
     action: MergeAction,
     parameters: &[Option<PgType>],
-) -> Result<Action> {
-    match action {
-        MergeAction::Delete { .. } => Ok(Action::Delete),
+) -> Result<Option<Action>> {
+    if dialect::is_do_nothing(&action) {
+        return Ok(None);
+    }
+    Ok(Some(match action {
+        MergeAction::Delete { .. } => Action::Delete,
         MergeAction::Update(update) => {
-            Ok(Action::Update(assignments(planner, target, &update.assignments, over, parameters)?))
+            Action::Update(assignments(planner, target, &update.assignments, over, parameters)?)
         }
         MergeAction::Insert(insert) => {
             let values = match insert.kind {
@@ -231,9 +255,9 @@ fn action(
             };
             let values =
                 values.ok_or_else(|| Error::new(ErrorKind::SyntaxError, "INSERT of MERGE needs VALUES (...)"))?;
-            insert_fillings(planner, target, over, &insert.columns, values, parameters).map(Action::Insert)
+            Action::Insert(insert_fillings(planner, target, over, &insert.columns, values, parameters)?)
         }
-    }
+    }))
 }
 
 fn insert_fillings(
