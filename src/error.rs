@@ -57,6 +57,11 @@ impl Error {
         Self::new(ErrorKind::FeatureNotSupported, message)
     }
 
+    /// The statement was told to stop.
+    pub fn canceled() -> Self {
+        Self::new(ErrorKind::QueryCanceled, "canceling statement due to user request")
+    }
+
     /// Adds the DETAIL line.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {

@@ -14,7 +14,7 @@ use futures::{Stream, StreamExt};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::engine::{Engine, Planned, Scope, sorted_joins};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 impl Engine {
     /// Runs a planned query. Its rows are produced while they are read; `cancel` ends it with 57014.
@@ -51,7 +51,7 @@ impl Engine {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         tokio::select! {
             biased;
-            () = cancel.cancelled() => Err(canceled()),
+            () = cancel.cancelled() => Err(Error::canceled()),
             physical = scope.state.create_physical_plan(plan) => Ok(physical?),
         }
     }
@@ -78,11 +78,6 @@ pub(in crate::engine) fn bound(plan: LogicalPlan, parameters: &[ScalarValue]) ->
         return Ok(plan);
     }
     Ok(plan.with_param_values(ParamValues::from(parameters.to_vec()))?)
-}
-
-/// The error of a cancelled statement.
-pub fn canceled() -> Error {
-    Error::new(ErrorKind::QueryCanceled, "canceling statement due to user request")
 }
 
 /// The stream, ended with an error when `cancel` fires.
@@ -113,7 +108,7 @@ impl Stream for Cancellable {
         }
         if self.cancelled.as_mut().poll(context).is_ready() {
             self.ended = true;
-            return Poll::Ready(Some(Err(canceled().into())));
+            return Poll::Ready(Some(Err(Error::canceled().into())));
         }
         self.inner.poll_next_unpin(context)
     }

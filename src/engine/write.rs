@@ -224,7 +224,7 @@ impl Engine {
     ) -> Result<Arc<tables::Snapshot>> {
         if cancel.is_cancelled() {
             writer.discard(&change.added).await;
-            return Err(crate::engine::run::canceled());
+            return Err(Error::canceled());
         }
         let buffer = Arc::clone(self.buffer());
         let finished = tokio::spawn(async move {

@@ -45,7 +45,7 @@ impl Session {
         TextRows::new(OPTIMIZE_COLUMNS).row(&counts.map(|count| Some(count.to_string()))).reply(RowsTag::Select)
     }
 
-    pub(super) async fn vacuum(&self, scope: &Scope, vacuum: &Vacuum, _cancel: &CancellationToken) -> Result<Reply> {
+    pub(super) async fn vacuum(&self, scope: &Scope, vacuum: &Vacuum, cancel: &CancellationToken) -> Result<Reply> {
         let relations: Vec<Arc<RelationDef>> = match vacuum.tables.as_slice() {
             [] => scope.version.catalog.relations().filter(|relation| relation.table().is_some()).cloned().collect(),
             named => named.iter().map(|name| table(scope, name)).collect::<Result<_>>()?,
@@ -55,7 +55,7 @@ impl Session {
         for relation in relations {
             let options = VacuumOptions { retain, dry_run: vacuum.dry_run };
             let table = scope.version.table(relation.oid)?;
-            let report = table.vacuum(options).await?;
+            let report = table.vacuum(options, cancel).await?;
             self.server.buffer().follow(relation.oid, table.snapshot())?;
             if vacuum.dry_run {
                 for path in report.files.iter().chain(&report.log_files) {
@@ -79,13 +79,13 @@ impl Session {
         Ok(done("FLUSH TABLE"))
     }
 
-    pub(super) async fn restore(&self, scope: &Scope, restore: &Restore, _cancel: &CancellationToken) -> Result<Tag> {
+    pub(super) async fn restore(&self, scope: &Scope, restore: &Restore, cancel: &CancellationToken) -> Result<Tag> {
         let relation = table(scope, &restore.table)?;
         let at = match &restore.to {
             TimePoint::Version(version) => At::Version(*version),
             TimePoint::Timestamp(expression) => At::Timestamp(self.server.engine().moment(scope, expression)?),
         };
-        let snapshot = scope.version.table(relation.oid)?.restore(&at).await?;
+        let snapshot = scope.version.table(relation.oid)?.restore(&at, cancel).await?;
         self.server.buffer().follow(relation.oid, snapshot)?;
         Ok(Tag("RESTORE TABLE".to_owned()))
     }

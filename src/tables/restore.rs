@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::{Error as StoreError, ObjectStoreExt};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::tables::action::Commit;
@@ -25,12 +26,13 @@ const ATTEMPTS_MAX: usize = 10;
 
 impl Table {
     /// Makes the table what it was; the versions in between stay in its history.
-    pub async fn restore(self: &Arc<Self>, at: &At) -> Result<Arc<Snapshot>> {
+    pub async fn restore(self: &Arc<Self>, at: &At, cancel: &CancellationToken) -> Result<Arc<Snapshot>> {
         let _lock = self.lock_damaged().await;
         let wanted = self.snapshot_at(at).await?;
         for _ in 0..ATTEMPTS_MAX {
             let head = Arc::clone(&self.log().advance().await?.replayed);
-            let commit = self.restoring(&head, &wanted).await?;
+            let restoring = self.restoring(&head, &wanted);
+            let commit = cancel.run_until_cancelled(restoring).await.ok_or_else(Error::canceled)??;
             if let Appended::Landed(snapshot) = self.log().append(&commit).await? {
                 self.committed(&snapshot);
                 return Ok(snapshot);

@@ -18,6 +18,7 @@ use deltalake::logstore::{CommitOrBytes, LogStore, LogStoreConfig, LogStoreRef, 
 use futures::StreamExt;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use parking_lot::Mutex;
+use tokio::sync::{RwLock, RwLockWriteGuard};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -43,6 +44,8 @@ pub(in crate::tables) struct StrictLog {
     moving: tokio::sync::Mutex<()>,
     /// Snapshots that were handed out and may still be read.
     handed_out: Mutex<Vec<Weak<Snapshot>>>,
+    /// Shared while an older version is opened, exclusive while VACUUM deletes.
+    past: RwLock<()>,
 }
 
 /// The newest version that we know.
@@ -67,8 +70,9 @@ impl StrictLog {
     /// The log of the table at `place`; nothing is read yet.
     pub fn new(place: Arc<Place>, clock: Clock) -> Result<Self> {
         let inner = log_store(&place)?;
-        let moving = tokio::sync::Mutex::new(());
-        Ok(Self { place, clock, inner, head: ArcSwapOption::empty(), moving, handed_out: Mutex::default() })
+        let (moving, past) = (tokio::sync::Mutex::new(()), RwLock::new(()));
+        let handed_out = Mutex::default();
+        Ok(Self { place, clock, inner, head: ArcSwapOption::empty(), moving, handed_out, past })
     }
 
     pub fn place(&self) -> &Arc<Place> {
@@ -107,6 +111,7 @@ impl StrictLog {
 
     /// The table at an older version.
     pub async fn at(&self, version: i64) -> Result<Arc<Snapshot>> {
+        let _open = self.past.read().await;
         if let Some(known) = self.alive().into_iter().find(|snapshot| snapshot.version == version) {
             return Ok(known);
         }
@@ -275,6 +280,11 @@ impl StrictLog {
     /// Every snapshot that somebody still holds.
     pub fn alive(&self) -> Vec<Arc<Snapshot>> {
         self.handed_out.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Nobody opens an older version as long as this is held.
+    pub async fn close_past(&self) -> RwLockWriteGuard<'_, ()> {
+        self.past.write().await
     }
 
     /// True while somebody beside the head holds a version.

@@ -7,9 +7,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::tables::change::{Change, Operation, Reads};
@@ -49,12 +50,25 @@ const RETAIN_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
 const LOG_RETAIN_DEFAULT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A file that no commit names is a writer's work in progress until it is this old.
 const UNCOMMITTED_AGE_MS_MIN: i64 = 24 * 3600 * 1000;
+/// Data files that are deleted at the same time.
+const DELETES_AT_ONCE: usize = 16;
 
 impl Table {
-    /// Removes what nobody needs, and notes in the table's history that it did.
-    pub async fn vacuum(self: &Arc<Self>, options: VacuumOptions) -> Result<VacuumReport> {
+    /// Removes what nobody needs, and notes in the table's history that it did. Canceled, it has removed some of that.
+    pub async fn vacuum(self: &Arc<Self>, options: VacuumOptions, cancel: &CancellationToken) -> Result<VacuumReport> {
         let mut writer = self.lock().await?;
-        let snapshot = writer.snapshot();
+        let vacuumed = self.vacuum_locked(writer.snapshot(), &options);
+        let report = cancel.run_until_cancelled(vacuumed).await.ok_or_else(Error::canceled)??;
+        if !(options.dry_run || report.files.is_empty() && report.log_files.is_empty()) {
+            let operation = Operation::new(VACUUMED)
+                .measured(DELETED_FILES, report.files.len())
+                .measured(DELETED_BYTES, report.size_bytes);
+            writer.commit(Change { reads: Reads::Nothing, data_change: false, ..Change::new(operation) }).await?;
+        }
+        Ok(report)
+    }
+
+    async fn vacuum_locked(&self, snapshot: &Arc<Snapshot>, options: &VacuumOptions) -> Result<VacuumReport> {
         if let Some(feature) = snapshot.read_only_reason() {
             return Err(Error::unsupported(format!(
                 "the table is read-only: it needs the Delta feature \"{feature}\""
@@ -67,33 +81,46 @@ impl Table {
         let now_ms = self.clock().now().timestamp_millis();
         let cutoff_ms = now_ms.saturating_sub(i64::try_from(retain.as_millis()).unwrap_or(i64::MAX));
         let known = self.known_files(snapshot, cutoff_ms, now_ms).await?;
-        let dead: Vec<ObjectMeta> = self.dead_files(&known, cutoff_ms, now_ms).await?;
+        let mut dead = self.dead_files(&known, cutoff_ms, now_ms).await?;
+        // The search took a while. From here on nobody opens an older version; who was faster keeps its files.
+        let _closed = self.log().close_past().await;
         let place = self.log().place();
-        let mut report =
-            VacuumReport { size_bytes: dead.iter().map(|file| file.size).sum(), ..VacuumReport::default() };
-        report.files = dead.iter().map(|file| relative(place, &file.location)).collect();
-        report.files.sort();
+        let held = self.held_files()?;
+        dead.retain(|file| !held.needed.contains(&relative(place, &file.location)));
         let log_files = self.dead_log_files(snapshot, now_ms).await?;
-        report.log_files = log_files.iter().map(|path| relative(place, path)).collect();
-        if options.dry_run || (dead.is_empty() && log_files.is_empty()) {
-            return Ok(report);
+        if !options.dry_run {
+            let files = dead.iter().map(|file| file.location.clone());
+            futures::stream::iter(files)
+                .map(Ok)
+                .try_for_each_concurrent(DELETES_AT_ONCE, |path| delete(place, path))
+                .await?;
+            // In order: a reader that lists the log meanwhile finds no hole in it.
+            for path in &log_files {
+                delete(place, path.clone()).await?;
+            }
         }
-        let all = dead.into_iter().map(|file| file.location).chain(log_files);
-        delete(place, all.collect()).await?;
-        let operation = Operation::new(VACUUMED)
-            .measured(DELETED_FILES, report.files.len())
-            .measured(DELETED_BYTES, report.size_bytes);
-        writer.commit(Change { reads: Reads::Nothing, data_change: false, ..Change::new(operation) }).await?;
-        Ok(report)
+        let mut files: Vec<String> = dead.iter().map(|file| relative(place, &file.location)).collect();
+        files.sort();
+        Ok(VacuumReport {
+            files,
+            size_bytes: dead.iter().map(|file| file.size).sum(),
+            log_files: log_files.iter().map(|path| relative(place, path)).collect(),
+        })
+    }
+
+    /// What versions need that somebody holds.
+    fn held_files(&self) -> Result<Known> {
+        let mut known = Known::new(self.log().place());
+        for held in self.log().alive() {
+            known.need_all(&held)?;
+        }
+        Ok(known)
     }
 
     /// What versions need, and when other files were removed from the table.
     async fn known_files(&self, snapshot: &Arc<Snapshot>, cutoff_ms: i64, now_ms: i64) -> Result<Known> {
-        let mut known = Known::new(self.log().place());
+        let mut known = self.held_files()?;
         known.need_all(snapshot)?;
-        for held in self.log().alive() {
-            known.need_all(&held)?;
-        }
         let oldest_ms = cutoff_ms.min(now_ms - UNCOMMITTED_AGE_MS_MIN);
         for version in (0..=snapshot.version).rev() {
             let Some(commit) = self.log().read_commit(version).await? else {
@@ -223,15 +250,12 @@ pub(in crate::tables) fn relative(place: &Place, path: &Path) -> String {
     full.strip_prefix(place.root.as_ref()).unwrap_or(full).trim_start_matches('/').to_owned()
 }
 
-async fn delete(place: &Place, paths: Vec<Path>) -> Result<()> {
-    for path in paths {
-        match place.store.delete(&path).await {
-            // Somebody else was faster.
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+async fn delete(place: &Place, path: Path) -> Result<()> {
+    match place.store.delete(&path).await {
+        // Somebody else was faster.
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
 /// A property like `interval 30 days`.

@@ -10,6 +10,8 @@ use deltalake::logstore::LogStoreRef;
 use deltalake::protocol::SaveMode;
 
 use super::*;
+use tokio_util::sync::CancellationToken;
+
 use crate::tables::Operation;
 use crate::tables::fixture::{Fixture, Rows, append, batch_of, longs, rows, stream, two_longs};
 
@@ -261,7 +263,7 @@ async fn check_damage(case: &str, fixture: &Fixture, table: &Arc<Table>, error: 
     assert_eq!(reopened.refresh().await.unwrap_err().sqlstate(), "XX001", "{case}: a restart forgets nothing");
     assert_eq!(reopened.snapshot().version, 5, "{case}");
     let wanted = rows(&table.snapshot(), table.snapshot().files().all()).await;
-    let restored = reopened.restore(&At::Version(5)).await.unwrap();
+    let restored = reopened.restore(&At::Version(5), &CancellationToken::new()).await.unwrap();
     assert_eq!(rows(&restored, restored.files().all()).await, wanted, "{case}");
     append(table, 500..501).await;
     let again = fixture.open().await;

@@ -3,6 +3,8 @@ use std::time::Duration;
 use object_store::{ObjectStoreExt as _, PutMode};
 
 use super::*;
+use tokio_util::sync::CancellationToken;
+
 use crate::clock::Clock;
 use crate::tables::fixture::{append, batch_of, checkpoint, ids, stream, two_longs};
 use crate::tables::{Change, Table, VacuumOptions, WriteOptions};
@@ -89,7 +91,10 @@ async fn s3_racing_writers_lose_nothing() {
     assert_eq!(ids(&opened.snapshot()).await.len(), wanted.len() + 1, "from a checkpoint and a commit");
     let again = Table::create(&stores, &Clock::Real, &url, &two_longs()).await.err().unwrap();
     assert_eq!(again.sqlstate(), "42P07");
-    let report = table.vacuum(VacuumOptions { retain: Some(Duration::ZERO), dry_run: false }).await.unwrap();
+    let report = table
+        .vacuum(VacuumOptions { retain: Some(Duration::ZERO), dry_run: false }, &CancellationToken::new())
+        .await
+        .unwrap();
     assert!(report.files.is_empty(), "{report:?}");
 }
 

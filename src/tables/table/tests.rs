@@ -3,6 +3,8 @@ use std::time::Duration;
 use datafusion::common::ScalarValue;
 
 use super::*;
+use tokio_util::sync::CancellationToken;
+
 use crate::catalog::pg_type::PgType;
 use crate::tables::fixture::{Fixture, append, checkpoint, column, ids, longs, stream, two_longs};
 use crate::tables::{MetadataChange, WriteOptions};
@@ -218,7 +220,7 @@ async fn restore_brings_rows_and_columns_back() {
     let dropped = writer.commit(change).await.unwrap();
     drop(writer);
     assert_eq!((dropped.arrow_schema().fields().len(), ids(&dropped).await.len()), (1, 20));
-    let restored = table.restore(&At::Version(before.version)).await.unwrap();
+    let restored = table.restore(&At::Version(before.version), &CancellationToken::new()).await.unwrap();
     assert_eq!(restored.arrow_schema(), before.arrow_schema());
     assert_eq!(restored.files().all().as_ref(), before.files().all().as_ref());
     assert_eq!(table.history(1).await.unwrap()[0].operation, "RESTORE");
