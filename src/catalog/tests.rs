@@ -22,7 +22,8 @@ fn relation(name: &str, kind: RelationKind) -> RelationDef {
 }
 
 fn table(name: &str) -> RelationDef {
-    relation(name, RelationKind::Table(TableDef { location: format!("file:///t/{name}"), ..TableDef::default() }))
+    let location = format!("file:///t/{}", uuid::Uuid::new_v4());
+    relation(name, RelationKind::Table(TableDef { location, ..TableDef::default() }))
 }
 
 fn view(name: &str, depends_on: &[Oid]) -> RelationDef {
@@ -522,4 +523,22 @@ fn a_change_of_a_table_keeps_what_others_have_changed_meanwhile() {
     assert_eq!(comments, [Some("mine"), Some("part"), None]);
     assert!(now.table().unwrap().constraints.is_empty(), "the key of a dropped table is back");
     assert_eq!(catalog.check().unwrap(), []);
+}
+
+#[test]
+fn a_folder_is_that_of_one_table() {
+    let catalog = Catalog::in_memory().unwrap();
+    let at = |name: &str, location: &str| {
+        relation(name, RelationKind::Table(TableDef { location: location.to_owned(), ..TableDef::default() }))
+    };
+    make(&catalog, at("held", "s3://lake/a/held"));
+    for location in ["s3://lake/a/held", "s3://lake/a/held/", "s3://lake/a/held/within", "s3://lake/a"] {
+        let error = change(&catalog, |draft| draft.create_relation(at("other", location))).unwrap_err();
+        assert_eq!(error.sqlstate(), "42710", "{location}: {error}");
+        assert!(error.message().contains("table \"held\""), "{error}");
+    }
+    make(&catalog, at("beside", "s3://lake/a/held2"));
+    let held = find(&catalog.snapshot(), "held").unwrap().oid;
+    change(&catalog, |draft| draft.drop_relations(&[held], false)).unwrap();
+    make(&catalog, at("again", "s3://lake/a/held"));
 }

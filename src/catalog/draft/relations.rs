@@ -16,10 +16,31 @@ impl Draft {
     /// Makes a relation. Numbers that are [`Oid::NONE`] are given here, its own and its constraints'.
     pub fn create_relation(&mut self, mut relation: RelationDef) -> Result<Oid> {
         self.check_place(relation.schema, &relation.name)?;
+        self.check_location(&relation)?;
         if relation.oid == Oid::NONE {
             relation.oid = self.allocate_oid()?;
         }
         self.put_checked(relation)
+    }
+
+    /// A folder is that of one table: VACUUM of another would take its files for its own.
+    fn check_location(&self, relation: &RelationDef) -> Result<()> {
+        let Some(wanted) = relation.table().map(|table| folder(&table.location)) else { return Ok(()) };
+        let overlaps = |other: &RelationDef| {
+            other.table().is_some_and(|table| {
+                let held = folder(&table.location);
+                held.starts_with(&wanted) || wanted.starts_with(&held)
+            })
+        };
+        match self.relations().find(|other| overlaps(other)) {
+            None => Ok(()),
+            Some(other) => {
+                let message = format!("the location \"{}\" is in use by table \"{}\"", wanted, other.name);
+                Err(Error::new(ErrorKind::DuplicateObject, message)
+                    .detail("The folder of a table is in no other table's, and no other's is in it.")
+                    .hint("Name another folder. A view gives a table a second name."))
+            }
+        }
     }
 
     /// Puts another definition in the place of the one with its number; the name and schema stay.
@@ -294,6 +315,11 @@ fn check_columns(relation: &RelationDef) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A location with one slash at its end.
+fn folder(location: &str) -> String {
+    format!("{}/", location.trim_end_matches('/'))
 }
 
 fn check_replaced_columns(old: &RelationDef, new: &RelationDef) -> Result<()> {
