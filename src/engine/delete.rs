@@ -31,7 +31,7 @@ impl Engine {
         let target = delete_target(scope, delete)?;
         let matching = self.matching(scope, &target, delete, parameters).await?;
         let columns = match &delete.returning {
-            Some(items) => Some(self.returning_columns(scope, &target, items)?),
+            Some(items) => Some(self.returning_columns(scope, &target, items).await?),
             None => None,
         };
         Ok(Described { parameters: parameters_of(&matching, parameters)?, columns })
@@ -133,8 +133,8 @@ impl Engine {
         parameters: &[Option<PgType>],
     ) -> Result<LogicalPlan> {
         self.refuse_ambiguous(scope, delete, parameters).await?;
-        let mut selection = selection(delete)?;
-        let overlay = self.overlay(scope, &mut selection).await?;
+        let selection = selection(delete)?;
+        let overlay = self.overlay(scope, &selection).await?;
         let scan = target.scan(scope, None)?;
         let predicate = Planner::new(scope, &overlay).expression(selection, scan.schema(), parameters)?;
         Ok(LogicalPlanBuilder::from(scan).filter(predicate)?.build()?)
@@ -149,7 +149,7 @@ impl Engine {
             select.from = [from.as_slice(), using.as_slice()].concat();
             select.selection = delete.selection.clone();
         }
-        let overlay = self.overlay(scope, &mut query).await?;
+        let overlay = self.overlay(scope, &query).await?;
         Planner::new(scope, &overlay).query(query, parameters).map(drop)
     }
 

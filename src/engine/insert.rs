@@ -40,7 +40,7 @@ impl Engine {
     ) -> Result<Described> {
         let plan = self.insert_plan(scope, insert, parameters).await?;
         let columns = match &insert.returning {
-            Some(items) => Some(self.returning_columns(scope, &plan.target, items)?),
+            Some(items) => Some(self.returning_columns(scope, &plan.target, items).await?),
             None => None,
         };
         Ok(Described { parameters: parameters_of(&plan.rows, parameters)?, columns })
@@ -136,7 +136,7 @@ impl Engine {
         };
         let mut source = source.as_ref().clone();
         let (parameters, defaults) = typed_values(&mut source, &target, &positions, parameters)?;
-        let overlay = self.overlay(scope, &mut source).await?;
+        let overlay = self.overlay(scope, &source).await?;
         let (plan, _) = Planner::new(scope, &overlay).query(source, &parameters)?;
         let given = plan.schema().fields().len();
         if given > positions.len() || (!insert.columns.is_empty() && given < positions.len()) {

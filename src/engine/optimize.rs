@@ -9,7 +9,6 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::definition::RelationDef;
 use crate::dialect::Optimize;
 use crate::engine::curve::{Curve, Shape};
-use crate::engine::overlay::Overlay;
 use crate::engine::plan::Planner;
 use crate::engine::target::Target;
 use crate::engine::{Engine, Scope};
@@ -105,10 +104,9 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<Option<HashSet<String>>> {
         let Some(condition) = &optimize.condition else { return Ok(None) };
-        let mut condition = condition.clone();
-        let overlay: Overlay = self.overlay(scope, &mut condition).await?;
+        let overlay = self.overlay(scope, condition).await?;
         let scan = target.scan(scope, None)?;
-        let condition = Planner::new(scope, &overlay).expression(condition, scan.schema(), &[])?;
+        let condition = Planner::new(scope, &overlay).expression(condition.clone(), scan.schema(), &[])?;
         let plan = LogicalPlanBuilder::from(scan).filter(condition)?.build()?;
         let physical = self.physical(scope, &plan, cancel).await?;
         Ok(Some(files_of_plan(physical.as_ref(), snapshot)))

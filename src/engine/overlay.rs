@@ -1,19 +1,23 @@
 //! Relations that must be opened before a statement can be planned: other versions of tables, changes, files.
 //!
-//! The AST's `t VERSION AS OF 3` or `read_parquet('x')` becomes an internal name, and the overlay holds what it
-//! stands for. Planning itself reads nothing.
+//! [`Engine::overlay`] opens what a statement, and every view in it, names in this way. Planning, which reads nothing
+//! itself, puts an internal name in the place of each `t VERSION AS OF 3` or `read_parquet('x')` that it meets
+//! ([`Overlay::rename`]) and finds here what the name stands for. Invariant: what was not opened is an error, never dropped.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use datafusion::datasource::{TableProvider, provider_as_source};
 use datafusion::logical_expr::TableSource;
-use datafusion::sql::sqlparser::ast::{self, TableFactor, TableVersion, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{self, TableFactor, TableVersion, Visit, VisitMut, Visitor, VisitorMut};
 
-use crate::catalog::name::ObjectName;
+use crate::catalog::Found;
+use crate::catalog::definition::RelationDef;
+use crate::catalog::name::{ObjectName, Oid};
 use crate::dialect;
+use crate::engine::plan::VIEW_DEPTH_MAX;
 use crate::engine::values::constant;
 use crate::engine::{Engine, Scope, changes, read_files};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,43 +26,53 @@ use crate::tables::{At, LakeScan};
 /// What internal names stand for, in one statement.
 #[derive(Default)]
 pub(in crate::engine) struct Overlay {
-    sources: HashMap<String, Arc<dyn TableSource>>,
+    names: HashMap<Key, String>,
+    /// What could not be opened is an error for whoever plans it: a name may turn out to be that of a WITH query.
+    sources: HashMap<String, Result<Arc<dyn TableSource>>>,
 }
+
+/// A relation by its text, and the view in whose text it stands.
+type Key = (Option<Oid>, String);
 
 impl Overlay {
     /// What an internal name stands for.
-    pub(in crate::engine) fn get(&self, name: &str) -> Option<&Arc<dyn TableSource>> {
+    pub(in crate::engine) fn get(&self, name: &str) -> Option<&Result<Arc<dyn TableSource>>> {
         self.sources.get(name)
     }
 
     /// Gives `provider` an internal name.
     pub(in crate::engine) fn add(&mut self, provider: Arc<dyn TableProvider>) -> String {
+        self.add_source(Ok(provider_as_source(provider)))
+    }
+
+    fn add_source(&mut self, source: Result<Arc<dyn TableSource>>) -> String {
         let name = format!("__relation_{}", self.sources.len());
-        self.sources.insert(name.clone(), provider_as_source(provider));
+        self.sources.insert(name.clone(), source);
         name
+    }
+
+    /// Puts internal names where `tree` names relations that were opened.
+    pub(in crate::engine) fn rename<T: VisitMut>(&self, scope: &Scope, tree: &mut T) -> Result<()> {
+        match tree.visit(&mut Rename { overlay: self, view: scope.view_oid() }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(error) => Err(error),
+        }
     }
 }
 
 impl Engine {
-    /// Opens what `tree` names and planning cannot find, and puts internal names in its place.
-    pub(in crate::engine) async fn overlay<T: VisitMut>(&self, scope: &Scope, tree: &mut T) -> Result<Overlay> {
+    /// Opens what `tree` names and planning cannot find, also in the texts of views.
+    pub(in crate::engine) async fn overlay<T: Visit>(&self, scope: &Scope, tree: &T) -> Result<Overlay> {
         let mut overlay = Overlay::default();
-        let mut search = Search { found: Vec::new() };
-        if let ControlFlow::Break(error) = tree.visit(&mut search) {
-            return Err(error);
+        for (scope, wanted) in wanted_in(scope, tree)? {
+            let key = (scope.view_oid(), wanted.text());
+            if !overlay.names.contains_key(&key) {
+                let opened = self.open_wanted(&scope, wanted).await;
+                let name = overlay.add_source(opened.map(provider_as_source));
+                overlay.names.insert(key, name);
+            }
         }
-        if search.found.is_empty() {
-            return Ok(overlay);
-        }
-        let mut names = Vec::with_capacity(search.found.len());
-        for wanted in search.found {
-            names.push(overlay.add(self.open_wanted(scope, wanted).await?));
-        }
-        let mut rename = Rename { names: names.into_iter() };
-        match tree.visit(&mut rename) {
-            ControlFlow::Continue(()) => Ok(overlay),
-            ControlFlow::Break(error) => Err(error),
-        }
+        Ok(overlay)
     }
 
     async fn open_wanted(&self, scope: &Scope, wanted: Wanted) -> Result<Arc<dyn TableProvider>> {
@@ -83,6 +97,19 @@ enum Wanted {
     Function { name: String, arguments: Vec<ast::FunctionArg> },
 }
 
+impl Wanted {
+    /// As it is written, but for its alias.
+    fn text(&self) -> String {
+        match self {
+            Self::Version { name, version } => format!("{name} {version}"),
+            Self::Function { name, arguments } => {
+                let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+                format!("{name}({})", arguments.join(", "))
+            }
+        }
+    }
+}
+
 /// Table functions that open something.
 const OPENING_FUNCTIONS: [&str; 4] = ["read_parquet", "read_csv", "read_json", "table_changes"];
 
@@ -101,51 +128,98 @@ fn wanted(factor: &TableFactor) -> Result<Option<Wanted>> {
     }
 }
 
-struct Search {
-    found: Vec<Wanted>,
+/// What a statement wants opened, each with the scope that its names belong to.
+fn wanted_in<T: Visit>(scope: &Scope, tree: &T) -> Result<Vec<(Scope, Wanted)>> {
+    let mut found = Vec::new();
+    let mut views = Vec::new();
+    search(scope, tree, &mut found, &mut views)?;
+    let mut seen = HashSet::new();
+    for _ in 0..VIEW_DEPTH_MAX {
+        for (scope, view) in std::mem::take(&mut views) {
+            if let Some(definition) = view.view()
+                && seen.insert(view.oid)
+            {
+                let query = dialect::parse_query(&definition.query)?;
+                search(&scope.in_view(&view), &query, &mut found, &mut views)?;
+            }
+        }
+    }
+    Ok(found)
 }
 
-impl VisitorMut for Search {
-    type Break = Error;
-
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
-        match wanted(factor) {
-            Ok(found) => {
-                self.found.extend(found);
-                ControlFlow::Continue(())
-            }
-            Err(error) => ControlFlow::Break(error),
-        }
+fn search<T: Visit>(
+    scope: &Scope,
+    tree: &T,
+    found: &mut Vec<(Scope, Wanted)>,
+    views: &mut Vec<(Scope, Arc<RelationDef>)>,
+) -> Result<()> {
+    match tree.visit(&mut Search { scope, found, views }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
     }
 }
 
-/// Puts the internal names where [`Search`] found relations, in the same order.
-struct Rename<I> {
-    names: I,
+/// Finds what is wanted, and the views that may want more.
+struct Search<'a> {
+    scope: &'a Scope,
+    found: &'a mut Vec<(Scope, Wanted)>,
+    views: &'a mut Vec<(Scope, Arc<RelationDef>)>,
 }
 
-impl<I: Iterator<Item = String>> VisitorMut for Rename<I> {
+impl Search<'_> {
+    fn look_at(&mut self, factor: &TableFactor) -> Result<()> {
+        if let Some(wanted) = wanted(factor)? {
+            self.found.push((self.scope.clone(), wanted));
+        } else if let TableFactor::Table { name, args: None, .. } = factor
+            // A name that is none is reported when it is planned.
+            && let Ok(name) = dialect::object_name(name)
+            && let Some(Found::Relation(relation)) = self.scope.find(&name)
+            && relation.view().is_some()
+        {
+            self.views.push((self.scope.clone(), relation));
+        }
+        Ok(())
+    }
+}
+
+impl Visitor for Search<'_> {
     type Break = Error;
 
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
-        match wanted(factor) {
-            Ok(None) => return ControlFlow::Continue(()),
-            Ok(Some(_)) => {}
-            Err(error) => return ControlFlow::Break(error),
-        }
-        if let TableFactor::Table { name, alias, args, version, .. } = factor
-            && let Some(internal) = self.names.next()
-        {
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
+        self.look_at(factor).map_or_else(ControlFlow::Break, ControlFlow::Continue)
+    }
+}
+
+struct Rename<'a> {
+    overlay: &'a Overlay,
+    view: Option<Oid>,
+}
+
+impl Rename<'_> {
+    fn rename(&self, factor: &mut TableFactor) -> Result<()> {
+        let Some(wanted) = wanted(factor)? else { return Ok(()) };
+        let text = wanted.text();
+        let Some(internal) = self.overlay.names.get(&(self.view, text.clone())) else {
+            return Err(Error::unsupported(format!("{text} cannot be read here")));
+        };
+        if let TableFactor::Table { name, alias, args, version, .. } = factor {
             let shown = name.0.last().and_then(|part| part.as_ident()).cloned();
-            let internal = ast::ObjectName::from(vec![ast::Ident::new(internal)]);
-            *name = internal;
+            *name = ast::ObjectName::from(vec![ast::Ident::new(internal)]);
             *args = None;
             *version = None;
             if let (None, Some(shown)) = (&alias, shown) {
                 *alias = Some(ast::TableAlias { explicit: true, name: shown, columns: Vec::new(), at: None });
             }
         }
-        ControlFlow::Continue(())
+        Ok(())
+    }
+}
+
+impl VisitorMut for Rename<'_> {
+    type Break = Error;
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        self.rename(factor).map_or_else(ControlFlow::Break, ControlFlow::Continue)
     }
 }
 

@@ -16,7 +16,7 @@ use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast;
 
 use crate::catalog::Found;
-use crate::catalog::definition::{RelationDef, RelationKind, ViewDef};
+use crate::catalog::definition::{RelationDef, RelationKind};
 use crate::catalog::name::ObjectName;
 use crate::catalog::pg_type::PgType;
 use crate::catalog::system::SystemView;
@@ -30,7 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::tables::LakeScan;
 
 /// Views that name views that name views ... at most so deep.
-const VIEW_DEPTH_MAX: usize = 32;
+pub(in crate::engine) const VIEW_DEPTH_MAX: usize = 32;
 
 /// A statement that has been planned.
 #[derive(Clone)]
@@ -51,10 +51,8 @@ impl Engine {
         query: &ast::Query,
         parameters: &[Option<PgType>],
     ) -> Result<Planned> {
-        let mut query = query.clone();
-        let overlay = self.overlay(scope, &mut query).await?;
-        let planner = Planner::new(scope, &overlay);
-        let (plan, names) = planner.query(query, parameters)?;
+        let overlay = self.overlay(scope, query).await?;
+        let (plan, names) = Planner::new(scope, &overlay).query(query.clone(), parameters)?;
         Ok(Planned { columns: columns_of(plan.schema(), &names), parameters: parameters_of(&plan, parameters)?, plan })
     }
 }
@@ -64,13 +62,11 @@ pub(in crate::engine) struct Planner<'a> {
     scope: &'a Scope,
     overlay: &'a Overlay,
     view_depth: usize,
-    /// The view whose text is planned: its names mean what they meant when it was made.
-    view: Option<&'a ViewDef>,
 }
 
 impl<'a> Planner<'a> {
     pub(in crate::engine) fn new(scope: &'a Scope, overlay: &'a Overlay) -> Self {
-        Self { scope, overlay, view_depth: 0, view: None }
+        Self { scope, overlay, view_depth: 0 }
     }
 
     /// The plan of a query and the names its columns show.
@@ -80,6 +76,7 @@ impl<'a> Planner<'a> {
         parameters: &[Option<PgType>],
     ) -> Result<(LogicalPlan, Vec<String>)> {
         let mut query = query;
+        self.overlay.rename(self.scope, &mut query)?;
         let mut context = planner_context(&shim::written_types(&query, parameters));
         shim::rewrite_query(&mut query, &self.shim_context())?;
         let statement = ast::Statement::Query(Box::new(query));
@@ -97,6 +94,7 @@ impl<'a> Planner<'a> {
         parameters: &[Option<PgType>],
     ) -> Result<Expr> {
         let mut expression = expression;
+        self.overlay.rename(self.scope, &mut expression)?;
         let mut context = planner_context(&shim::written_types(&expression, parameters));
         shim::rewrite_expression(&mut expression, &self.shim_context())?;
         let planned = self.sql_to_rel().sql_to_expr(expression, schema, &mut context)?;
@@ -115,7 +113,7 @@ impl<'a> Planner<'a> {
         if let TableReference::Bare { table } = name
             && let Some(source) = self.overlay.get(table)
         {
-            return Ok(Arc::clone(source));
+            return source.clone();
         }
         let name = self.object_name(name)?;
         let facts =
@@ -123,11 +121,7 @@ impl<'a> Planner<'a> {
         if let Some(provider) = facts::provider(&name, &facts) {
             return Ok(provider_as_source(provider));
         }
-        let found = match self.view {
-            Some(view) => self.scope.version.catalog.find_in_view(view, &name),
-            None => self.scope.version.catalog.find(&name, self.scope.search_path()),
-        };
-        match found {
+        match self.scope.find(&name) {
             Some(Found::Relation(relation)) => self.relation(&relation),
             Some(Found::System(view)) => self.system_view(view),
             None => Err(self.scope.version.catalog.undefined(&name, self.scope.search_path())),
@@ -140,44 +134,34 @@ impl<'a> Planner<'a> {
         ObjectName::from_parts(&parts, &self.scope.functions.database)
     }
 
-    fn relation(&self, relation: &RelationDef) -> Result<Arc<dyn TableSource>> {
+    fn relation(&self, relation: &Arc<RelationDef>) -> Result<Arc<dyn TableSource>> {
         match &relation.kind {
             RelationKind::Table(_) => {
                 let snapshot = self.scope.version.snapshot(relation.oid)?;
                 Ok(provider_as_source(Arc::new(LakeScan::new(Arc::clone(snapshot)))))
             }
             RelationKind::View(view) => {
-                self.view(&relation.name, &view.query, &view.search_path, Some((relation, view)))
+                // The names that the definition records, whatever the text gives today.
+                let names = relation.columns.iter().map(|column| column.name.clone()).collect();
+                self.view(&relation.name, &view.query, self.scope.in_view(relation), Some(names))
             }
         }
     }
 
     fn system_view(&self, view: &SystemView) -> Result<Arc<dyn TableSource>> {
-        self.view(view.name, view.sql, &["pg_catalog".to_owned()], None)
+        self.view(view.name, view.sql, self.scope.with_search_path(&["pg_catalog".to_owned()]), None)
     }
 
-    /// A view is planned as text under its own search path; its columns take the names the definition records.
-    fn view(
-        &self,
-        name: &str,
-        text: &str,
-        search_path: &[String],
-        recorded: Option<(&RelationDef, &ViewDef)>,
-    ) -> Result<Arc<dyn TableSource>> {
+    /// A view is planned as text in a scope of its own.
+    fn view(&self, name: &str, text: &str, scope: Scope, names: Option<Vec<String>>) -> Result<Arc<dyn TableSource>> {
         if self.view_depth >= VIEW_DEPTH_MAX {
             return Err(Error::new(ErrorKind::ProgramLimitExceeded, format!("view \"{name}\" nests too deep"))
                 .detail(format!("Views may name views {VIEW_DEPTH_MAX} levels deep.")));
         }
-        let scope = self.scope.with_search_path(search_path);
-        let definition = recorded.map(|(_, view)| view);
-        let inner = Planner { scope: &scope, overlay: self.overlay, view_depth: self.view_depth + 1, view: definition };
+        let inner = Planner { scope: &scope, overlay: self.overlay, view_depth: self.view_depth + 1 };
         let (plan, shown) =
             inner.query(dialect::parse_query(text)?, &[]).map_err(|error| error.within(format!("view \"{name}\"")))?;
-        let names = match recorded {
-            Some((relation, _)) => relation.columns.iter().map(|column| column.name.clone()).collect(),
-            None => shown,
-        };
-        let plan = crate::engine::values::renamed(plan, &names)?;
+        let plan = crate::engine::values::renamed(plan, &names.unwrap_or(shown))?;
         Ok(provider_as_source(Arc::new(ViewTable::new(plan, Some(text.to_owned())))))
     }
 }

@@ -14,7 +14,6 @@ use crate::catalog::pg_type::PgType;
 use crate::dialect;
 use crate::engine::column::Column;
 use crate::engine::kept::Kept;
-use crate::engine::overlay::Overlay;
 use crate::engine::plan::{Planner, columns_of};
 use crate::engine::run::bound;
 use crate::engine::target::{FILE_COLUMN, Target};
@@ -39,13 +38,13 @@ pub struct Returned {
 
 impl Engine {
     /// The columns that `items` give.
-    pub(in crate::engine) fn returning_columns(
+    pub(in crate::engine) async fn returning_columns(
         &self,
         scope: &Scope,
         target: &Target,
         items: &[SelectItem],
     ) -> Result<Arc<[Column]>> {
-        let (plan, names) = returning_plan(scope, target, items, &[], &[])?;
+        let (plan, names) = self.returning_plan(scope, target, items, &[], &[]).await?;
         Ok(columns_of(plan.schema(), &names))
     }
 
@@ -62,37 +61,39 @@ impl Engine {
     ) -> Result<Option<Returned>> {
         let Some(items) = items else { return Ok(None) };
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
-        let (plan, names) = returning_plan(scope, target, items, written.map_or(&[], |kept| &kept.batches), &types)?;
+        let written = written.map_or(&[][..], |kept| &kept.batches);
+        let (plan, names) = self.returning_plan(scope, target, items, written, &types).await?;
         let columns = columns_of(plan.schema(), &names);
         let rows = self.kept("RETURNING", scope, &bound(plan, parameters)?, cancel).await?;
         Ok(Some(Returned { columns, stream: rows.into_stream() }))
     }
-}
 
-fn returning_plan(
-    scope: &Scope,
-    target: &Target,
-    items: &[SelectItem],
-    written: &[RecordBatch],
-    parameters: &[Option<PgType>],
-) -> Result<(LogicalPlan, Vec<String>)> {
-    debug_assert!(target.relation.column(FILE_COLUMN).is_none(), "the file column is internal");
-    let schema = target.relation.arrow_schema();
-    let aligned: Vec<RecordBatch> = written
-        .iter()
-        .map(|batch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()))
-        .collect::<Result<_, _>>()?;
-    let mut overlay = Overlay::default();
-    let name = overlay.add(Arc::new(MemTable::try_new(schema, vec![aligned])?));
-    let mut query = dialect::parse_query(&format!("SELECT 1 FROM {name}"))?;
-    if let ast::SetExpr::Select(select) = query.body.as_mut() {
-        select.projection = items.to_vec();
-        for from in &mut select.from {
-            if let ast::TableFactor::Table { alias, .. } = &mut from.relation {
-                let name = ast::Ident::with_quote('"', target.alias.clone());
-                *alias = Some(ast::TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+    async fn returning_plan(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        items: &[SelectItem],
+        written: &[RecordBatch],
+        parameters: &[Option<PgType>],
+    ) -> Result<(LogicalPlan, Vec<String>)> {
+        debug_assert!(target.relation.column(FILE_COLUMN).is_none(), "the file column is internal");
+        let schema = target.relation.arrow_schema();
+        let aligned: Vec<RecordBatch> = written
+            .iter()
+            .map(|batch| RecordBatch::try_new(Arc::clone(&schema), batch.columns().to_vec()))
+            .collect::<Result<_, _>>()?;
+        let mut overlay = self.overlay(scope, &items.to_vec()).await?;
+        let name = overlay.add(Arc::new(MemTable::try_new(schema, vec![aligned])?));
+        let mut query = dialect::parse_query(&format!("SELECT 1 FROM {name}"))?;
+        if let ast::SetExpr::Select(select) = query.body.as_mut() {
+            select.projection = items.to_vec();
+            for from in &mut select.from {
+                if let ast::TableFactor::Table { alias, .. } = &mut from.relation {
+                    let name = ast::Ident::with_quote('"', target.alias.clone());
+                    *alias = Some(ast::TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+                }
             }
         }
+        Planner::new(scope, &overlay).query(query, parameters)
     }
-    Planner::new(scope, &overlay).query(query, parameters)
 }

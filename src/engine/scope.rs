@@ -8,7 +8,7 @@ use datafusion::logical_expr::planner::ExprPlanner;
 use crate::buffer::DbVersion;
 use crate::catalog::Found;
 use crate::catalog::definition::RelationDef;
-use crate::catalog::name::ObjectName;
+use crate::catalog::name::{ObjectName, Oid};
 use crate::engine::Engine;
 use crate::engine::functions::FunctionContext;
 use crate::engine::progress::Progress;
@@ -24,6 +24,8 @@ pub struct Scope {
     pub functions: Arc<FunctionContext>,
     /// How far the statement is.
     pub progress: Arc<Progress>,
+    /// The view whose text is planned: its names mean what they meant when it was made.
+    pub(in crate::engine) view: Option<Arc<RelationDef>>,
     /// DataFusion's state for this statement; its `now()` stands still.
     pub(in crate::engine) state: Arc<SessionState>,
     /// What gives operators PostgreSQL's meaning, before DataFusion's own.
@@ -38,7 +40,7 @@ impl Engine {
         state.mark_start_execution();
         let ours: Arc<dyn ExprPlanner> = Arc::new(Operators::new(Arc::clone(&functions)));
         let expr_planners = std::iter::once(ours).chain(state.expr_planners().iter().cloned()).collect();
-        Scope { version, functions, progress: Arc::default(), state: Arc::new(state), expr_planners }
+        Scope { version, functions, progress: Arc::default(), view: None, state: Arc::new(state), expr_planners }
     }
 }
 
@@ -48,9 +50,17 @@ impl Scope {
         &self.functions.search_path
     }
 
+    /// What a name stands for.
+    pub(in crate::engine) fn find(&self, name: &ObjectName) -> Option<Found> {
+        match self.view.as_ref().and_then(|view| view.view()) {
+            Some(view) => self.version.catalog.find_in_view(view, name),
+            None => self.version.catalog.find(name, self.search_path()),
+        }
+    }
+
     /// The table of that name, one that has versions.
     pub(in crate::engine) fn versioned_table(&self, name: &ObjectName) -> Result<Arc<RelationDef>> {
-        match self.version.catalog.find(name, self.search_path()) {
+        match self.find(name) {
             Some(Found::Relation(relation)) if relation.table().is_some() => Ok(relation),
             Some(_) => Err(Error::new(ErrorKind::WrongObjectType, format!("\"{name}\" is not a table"))
                 .detail("Only tables have versions.")),
@@ -58,10 +68,21 @@ impl Scope {
         }
     }
 
-    /// The same scope with another search path: a view's names mean what they meant where it was written.
+    /// The same scope for the text of a view: its names mean what they meant where it was written.
+    pub(in crate::engine) fn in_view(&self, view: &Arc<RelationDef>) -> Self {
+        let search_path = view.view().map(|definition| definition.search_path.as_slice()).unwrap_or_default();
+        Self { view: Some(Arc::clone(view)), ..self.with_search_path(search_path) }
+    }
+
+    /// The view whose text is planned.
+    pub(in crate::engine) fn view_oid(&self) -> Option<Oid> {
+        self.view.as_ref().map(|view| view.oid)
+    }
+
+    /// The same scope with another search path.
     pub(in crate::engine) fn with_search_path(&self, search_path: &[String]) -> Self {
         let functions =
             FunctionContext { search_path: search_path.to_vec(), ..FunctionContext::clone(&self.functions) };
-        Self { functions: Arc::new(functions), ..self.clone() }
+        Self { functions: Arc::new(functions), view: None, ..self.clone() }
     }
 }

@@ -46,7 +46,7 @@ impl Engine {
         let plan = self.update_plan(scope, &target, update, parameters).await?;
         let changed = self.changed_rows(scope, &target, plan.matching.clone(), &plan.values, &lit(true))?;
         let columns = match &update.returning {
-            Some(items) => Some(self.returning_columns(scope, &target, items)?),
+            Some(items) => Some(self.returning_columns(scope, &target, items).await?),
             None => None,
         };
         Ok(Described { parameters: parameters_of(&changed, parameters)?, columns })
@@ -118,12 +118,11 @@ impl Engine {
         if update.limit.is_some() || !update.order_by.is_empty() {
             return Err(Error::unsupported("UPDATE with ORDER BY or LIMIT is not supported"));
         }
-        let mut update = update.clone();
-        let overlay = self.overlay(scope, &mut update.selection).await?;
+        let overlay = self.overlay(scope, update).await?;
         let scan = target.scan(scope, None)?;
         let planner = Planner::new(scope, &overlay);
-        let predicate = match update.selection {
-            Some(condition) => planner.expression(condition, scan.schema(), parameters)?,
+        let predicate = match &update.selection {
+            Some(condition) => planner.expression(condition.clone(), scan.schema(), parameters)?,
             None => lit(true),
         };
         let values = assignments(&planner, target, &update.assignments, &scan, parameters)?;

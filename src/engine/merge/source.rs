@@ -37,7 +37,7 @@ impl Engine {
         {
             from.relation = factor.clone();
         }
-        let overlay = self.overlay(scope, &mut query).await?;
+        let overlay = self.overlay(scope, &query).await?;
         let (plan, names) = Planner::new(scope, &overlay).query(query, parameters)?;
         refuse_repeated(&names)?;
         let plan = renamed(plan, &names)?;
@@ -73,8 +73,7 @@ impl Engine {
         source: LogicalPlan,
         parameters: &[Option<PgType>],
     ) -> Result<MergePlan> {
-        let mut merge = merge.clone();
-        let overlay = self.overlay(scope, &mut merge.on).await?;
+        let overlay = self.overlay(scope, merge).await?;
         let planner = Planner::new(scope, &overlay);
         let scan = target.scan(scope, None)?;
         if source.schema().iter().any(|(qualifier, _)| qualifier.is_some_and(|name| name.table() == target.alias)) {
@@ -85,8 +84,8 @@ impl Engine {
             .hint("Give target and source different aliases."));
         }
         let both = scan.schema().join(source.schema())?;
-        let on = planner.expression(*merge.on, &both, parameters)?;
-        let clauses = Clauses::plan(&planner, &target, &scan, &source, merge.clauses, parameters)?;
+        let on = planner.expression(merge.on.as_ref().clone(), &both, parameters)?;
+        let clauses = Clauses::plan(&planner, &target, &scan, &source, merge.clauses.clone(), parameters)?;
         Ok(MergePlan { target, source, on, clauses })
     }
 }
