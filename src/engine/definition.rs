@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Schema};
-use datafusion::common::tree_node::TreeNode;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Volatility};
 use datafusion::sql::sqlparser::ast;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::buffer::TableChanges;
 use crate::catalog::Draft;
 use crate::catalog::definition::{ColumnDef, ConstraintKind, RelationDef};
+use crate::catalog::name::Oid;
 use crate::dialect;
 use crate::engine::functions::cast::{CAST, depends_on_session};
 use crate::engine::insert::source_column;
@@ -92,6 +93,33 @@ impl Engine {
         Ok(count)
     }
 
+    /// The views that read a column of a table: those whose texts name one like it, or all columns. One that cannot be
+    /// planned counts as well.
+    pub async fn views_reading(&self, scope: &Scope, table: &RelationDef, column: &str) -> Vec<Arc<RelationDef>> {
+        let mut found = Vec::new();
+        for dependent in scope.version.catalog.dependents_of(table.oid) {
+            if let Some(view) = dependent.view()
+                && self.reads_column(&scope.in_view(&dependent), &view.query, column).await.unwrap_or(true)
+            {
+                found.push(dependent);
+            }
+        }
+        found
+    }
+
+    async fn reads_column(&self, scope: &Scope, query: &str, column: &str) -> Result<bool> {
+        let planned = self.plan_query(scope, &dialect::parse_query(query)?, &[]).await?;
+        let names = |part: &Expr| Ok(matches!(part, Expr::Column(named) if named.name == column));
+        let mut reads = false;
+        planned.plan.apply_with_subqueries(|node| {
+            node.apply_expressions(|expression| {
+                reads = reads || expression.exists(names)?;
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })?;
+        Ok(reads)
+    }
+
     /// Gives a table another definition: one commit, and then its entry in the catalog, visible together. Once the commit
     /// has begun both are finished, also when the client has gone. Gives the number of rows that were written.
     pub async fn redefine(
@@ -101,7 +129,7 @@ impl Engine {
         operation: &str,
         cancel: &CancellationToken,
     ) -> Result<u64> {
-        let Redefined { old, new, metadata, rows, requirements } = redefined;
+        let Redefined { old, new, metadata, rows, requirements, views } = redefined;
         let target = Target { alias: old.name.clone(), relation: Arc::clone(&old) };
         let (mut writer, scope) = self.lock(scope, &target).await?;
         // What the catalog refuses must not be in the log.
@@ -122,13 +150,18 @@ impl Engine {
         change.metadata = Some(metadata);
         if cancel.is_cancelled() {
             writer.discard(&change.added).await;
-            return Err(crate::engine::run::canceled());
+            return Err(Error::canceled());
         }
         let buffer = Arc::clone(self.buffer());
         let finished = tokio::spawn(async move {
             writer.commit(change).await?;
             let opened = vec![(old.oid, Arc::clone(writer.table()))];
-            let edit = |draft: &mut Draft| draft.change_relation(&old, new);
+            let edit = |draft: &mut Draft| {
+                // A view may be gone by now.
+                let views: Vec<Oid> = views.into_iter().filter(|view| draft.relation_by_oid(*view).is_some()).collect();
+                draft.drop_relations(&views, true)?;
+                draft.change_relation(&old, new)
+            };
             buffer.define(edit, |()| TableChanges { opened, closed: Vec::new() })
         });
         let finished: Result<()> = finished.await.map_err(|error| {
@@ -203,6 +236,8 @@ pub struct Redefined {
     pub rows: NewRows,
     /// What must hold for the rows that stay as they are.
     pub requirements: Vec<Requirement>,
+    /// Views that go with the change.
+    pub views: Vec<Oid>,
 }
 
 /// What a redefined table holds.

@@ -69,7 +69,7 @@ impl Session {
     ) -> Result<()> {
         let mut alteration = Alteration::of(relation)?;
         for change in changes {
-            self.gather(scope, &mut alteration, change)?;
+            self.gather(scope, &mut alteration, change).await?;
         }
         let operation = match changes {
             [TableChange::AddColumn { .. }] => "ADD COLUMNS",
@@ -84,7 +84,7 @@ impl Session {
         self.alter(scope, relation, alteration, operation, cancel).await
     }
 
-    fn gather(&self, scope: &Scope, alteration: &mut Alteration, change: &TableChange) -> Result<()> {
+    async fn gather(&self, scope: &Scope, alteration: &mut Alteration, change: &TableChange) -> Result<()> {
         let name = alteration.new.name.clone();
         match change {
             TableChange::OwnerTo(role) => alteration.new.owner = scope.version.catalog.require_role(role)?.oid,
@@ -98,11 +98,12 @@ impl Session {
                 self.notice(format!("column \"{column}\" of relation \"{name}\" does not exist, skipping"));
             }
             TableChange::DropColumn { column, cascade, .. } => {
-                self.refuse_dependents(scope, &alteration.new, column)?;
+                self.gather_readers(scope, alteration, column, *cascade).await?;
                 alteration.drop_column(column, *cascade)?;
             }
             TableChange::SetType { column, pg_type, using } => {
                 let position = alteration.position(column)?;
+                self.refuse_readers(scope, &alteration.new, column).await?;
                 alteration.new.columns[position].pg_type = pg_type.clone();
                 if let Some(using) = using {
                     alteration.values[position] = Some(using.clone());
@@ -135,6 +136,26 @@ impl Session {
         Ok(())
     }
 
+    /// The views that read a column go with it, or are in its way.
+    async fn gather_readers(
+        &self,
+        scope: &Scope,
+        alteration: &mut Alteration,
+        column: &str,
+        cascade: bool,
+    ) -> Result<()> {
+        for view in self.server.engine().views_reading(scope, &alteration.new, column).await {
+            if !cascade {
+                return Err(still_read(&alteration.new, column, &view)
+                    .hint("Use DROP COLUMN ... CASCADE to drop the views too."));
+            }
+            if alteration.views.iter().all(|held| held.oid != view.oid) {
+                alteration.views.push(view);
+            }
+        }
+        Ok(())
+    }
+
     async fn rename_column(
         &self,
         scope: &Scope,
@@ -148,7 +169,7 @@ impl Session {
         }
         let mut alteration = Alteration::of(relation)?;
         alteration.position(column)?;
-        self.refuse_dependents(scope, relation, column)?;
+        self.refuse_readers(scope, relation, column).await?;
         alteration.rename_column(column, to)?;
         self.alter(scope, relation, alteration, "RENAME COLUMN", cancel).await
     }
@@ -174,8 +195,11 @@ impl Session {
             self.notice(format!("this change writes table \"{}\" again", relation.name));
         }
         let rows = if alteration.rewrites { NewRows::From(alteration.values) } else { NewRows::Kept };
-        let redefined = Redefined { old: Arc::clone(relation), new, metadata, rows, requirements };
-        engine.redefine(scope, redefined, operation, cancel).await.map(drop)
+        let views = alteration.views.iter().map(|view| view.oid).collect();
+        let redefined = Redefined { old: Arc::clone(relation), new, metadata, rows, requirements, views };
+        engine.redefine(scope, redefined, operation, cancel).await?;
+        self.tell_cascade(scope, &alteration.views, 0);
+        Ok(())
     }
 
     async fn rename_constraint(
@@ -199,22 +223,25 @@ impl Session {
         self.server.engine().redefine_in_catalog(scope, relation, alteration.definition()).await
     }
 
-    /// A view that stands on the table would break: name it.
-    fn refuse_dependents(&self, scope: &Scope, relation: &RelationDef, column: &str) -> Result<()> {
-        match scope.version.catalog.dependents_of(relation.oid).first() {
+    /// A view that reads the column would break: name it.
+    async fn refuse_readers(&self, scope: &Scope, relation: &RelationDef, column: &str) -> Result<()> {
+        match self.server.engine().views_reading(scope, relation, column).await.first() {
             None => Ok(()),
-            Some(view) => Err(Error::new(
-                ErrorKind::DependentObjectsStillExist,
-                format!(
-                    "cannot change column \"{column}\" of table \"{}\" because view \"{}\" stands on it",
-                    relation.name, view.name
-                ),
-            )
-            .hint("Drop the view first, and make it again afterwards.")),
+            Some(view) => {
+                Err(still_read(relation, column, view).hint("Drop the view first, and make it again afterwards."))
+            }
         }
     }
 
     fn define(&self, edit: impl FnOnce(&mut Draft) -> Result<()>) -> Result<()> {
         self.server.buffer().define(edit, |()| TableChanges::default())
     }
+}
+
+fn still_read(relation: &RelationDef, column: &str, view: &RelationDef) -> Error {
+    let message = format!(
+        "cannot change column \"{column}\" of table \"{}\" because view \"{}\" reads it",
+        relation.name, view.name
+    );
+    Error::new(ErrorKind::DependentObjectsStillExist, message)
 }

@@ -129,7 +129,8 @@ impl Session {
         self.tell_unenforced(&new, &before.constraints);
         let query = create.query.as_ref().filter(|_| !create.with_no_data);
         let rows = NewRows::Given(query.map(|query| (query.clone(), parameters.to_vec())));
-        let redefined = Redefined { old: Arc::clone(old), new, metadata, rows, requirements: Vec::new() };
+        let redefined =
+            Redefined { old: Arc::clone(old), new, metadata, rows, requirements: Vec::new(), views: Vec::new() };
         let count = self.server.engine().redefine(scope, redefined, "CREATE OR REPLACE TABLE", cancel).await?;
         Ok(Tag(match query {
             Some(_) => format!("SELECT {count}"),

@@ -208,7 +208,7 @@ impl Session {
     }
 
     /// CASCADE took more than was named: say what.
-    fn tell_cascade(&self, scope: &Scope, gone: &[Arc<RelationDef>], named: usize) {
+    pub(super) fn tell_cascade(&self, scope: &Scope, gone: &[Arc<RelationDef>], named: usize) {
         match gone.get(named..).unwrap_or_default() {
             [] => {}
             [one] => self.notice(format!("drop cascades to {}", described(&scope.version.catalog, one))),

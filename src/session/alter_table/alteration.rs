@@ -27,6 +27,8 @@ pub(super) struct Alteration {
     pub values: Vec<Option<ast::Expr>>,
     /// The rows have to be written again.
     pub rewrites: bool,
+    /// The views that go with a column.
+    pub views: Vec<Arc<RelationDef>>,
     /// What becomes of the options that stand in the table's log; `None` removes one.
     properties: BTreeMap<String, Option<String>>,
 }
@@ -44,6 +46,7 @@ impl Alteration {
             table: table.clone(),
             values,
             rewrites: false,
+            views: Vec::new(),
             properties: BTreeMap::new(),
         })
     }
