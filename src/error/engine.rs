@@ -37,8 +37,11 @@ fn from_datafusion(error: DataFusionError) -> Error {
         DataFusionError::Diagnostic(diagnostic, inner) => {
             let error = from_datafusion(*inner);
             match diagnostic.span {
-                Some(span) => error.at_place((span.start.line, span.start.column)),
-                None => error,
+                // Of queries that do not go together it has the whole first one: no place is better than a wrong one.
+                Some(span) if error.kind() != ErrorKind::SyntaxError => {
+                    error.at_place((span.start.line, span.start.column))
+                }
+                _ => error,
             }
         }
         DataFusionError::Shared(inner) => from_shared(&inner),

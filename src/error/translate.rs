@@ -80,6 +80,9 @@ const PLANNING: &[Rule] = &[
     ("or SELECT DISTINCT, ORDER BY expressions ", " must appear", Kind::InvalidColumnReference, |_| {
         "for SELECT DISTINCT, ORDER BY expressions must appear in select list".to_owned()
     }),
+    (" queries have different number of columns", "", Kind::SyntaxError, |_| {
+        "each UNION, INTERSECT or EXCEPT query must have the same number of columns".to_owned()
+    }),
     ("WITH query name \"", "\" specified more than once", Kind::DuplicateAlias, |name| {
         format!("WITH query name \"{name}\" specified more than once")
     }),

@@ -140,6 +140,8 @@ fn an_error_is_shown_where_postgresql_shows_it() {
         assert!(theirs.contains("\nLINE ") && theirs.contains("^"), "{theirs}");
         assert_eq!(ours, theirs, "{statement}");
     }
+    let parts = run(server.psql().args(["-c", "SELECT 1, 2 UNION SELECT 1"])).stderr;
+    assert!(!String::from_utf8_lossy(&parts).contains("LINE"), "no place is better than a wrong one");
     let timed = psql(&server, &["\\timing on", "SELECT 1"]);
     assert!(timed.contains("Timing is on.") && timed.lines().last().unwrap().starts_with("Time: "), "{timed}");
 }
