@@ -11,13 +11,14 @@ use crate::session::Session;
 
 impl Session {
     /// Brings the external tables that a statement names, itself or through views, up to date: one look for the next
-    /// commit a table. Inside a transaction that has begun to read, its version stays.
+    /// commit a table. A transaction looks once.
     pub(super) async fn follow_other_writers(&self, statement: &Statement) -> Result<()> {
-        if self.transaction.lock().is_pinned() {
-            return Ok(());
-        }
+        let buffer = self.server.buffer();
         for oid in self.external_tables(statement) {
-            self.server.buffer().refresh(oid).await?;
+            if self.transaction.lock().looks_first(oid) {
+                buffer.refresh(oid).await?;
+                self.transaction.lock().follow(oid, &buffer.current())?;
+            }
         }
         Ok(())
     }

@@ -121,7 +121,7 @@ impl Session {
             self.notify(Severity::Warning, "25001", "there is already a transaction in progress");
             return Ok(tag("BEGIN"));
         }
-        *transaction = Transaction::Active { version: None, read_only };
+        *transaction = Transaction::begun(read_only);
         self.settings.lock().begin();
         if let Some(Isolation::ReadCommitted | Isolation::ReadUncommitted | Isolation::Serializable) = modes.isolation {
             drop(transaction);
@@ -138,7 +138,7 @@ impl Session {
             Transaction::Failed => (true, false),
         };
         *transaction = match chain && !idle {
-            true => Transaction::Active { version: None, read_only: false },
+            true => Transaction::begun(false),
             false => Transaction::Idle,
         };
         drop(transaction);

@@ -1,8 +1,10 @@
 //! Where a session stands: outside a transaction, in one that sees one version throughout, or in a failed one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::buffer::DbVersion;
+use crate::catalog::name::Oid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::reply::TransactionStatus;
 
@@ -10,13 +12,18 @@ use crate::session::reply::TransactionStatus;
 pub(crate) enum Transaction {
     /// None: each statement is its own.
     Idle,
-    /// Begun: reads see `version` from the first to the last.
-    Active { version: Option<Arc<DbVersion>>, read_only: bool },
+    /// Begun: reads see `version` from the first to the last; tables that others write too as at the first look.
+    Active { version: Option<Arc<DbVersion>>, looked_at: BTreeSet<Oid>, read_only: bool },
     /// A statement failed: only the end of the transaction is accepted.
     Failed,
 }
 
 impl Transaction {
+    /// One that has read nothing yet.
+    pub(crate) fn begun(read_only: bool) -> Self {
+        Self::Active { version: None, looked_at: BTreeSet::new(), read_only }
+    }
+
     /// The letter of ReadyForQuery.
     pub(crate) fn status(&self) -> TransactionStatus {
         match self {
@@ -34,9 +41,22 @@ impl Transaction {
         }
     }
 
-    /// True where the next statement sees the version that an earlier one saw.
-    pub(crate) fn is_pinned(&self) -> bool {
-        matches!(self, Self::Active { version: Some(_), .. })
+    /// True for the first look at a table.
+    pub(crate) fn looks_first(&mut self, oid: Oid) -> bool {
+        match self {
+            Self::Active { looked_at, .. } => looked_at.insert(oid),
+            Self::Idle | Self::Failed => true,
+        }
+    }
+
+    /// Sees `current` of a table from now on, unless the table has been defined anew since the transaction began to read.
+    pub(crate) fn follow(&mut self, oid: Oid, current: &DbVersion) -> Result<()> {
+        if let Self::Active { version: Some(version), .. } = self
+            && version.catalog.relation_by_oid(oid) == current.catalog.relation_by_oid(oid)
+        {
+            *version = Arc::new(version.with_snapshot(oid, Arc::clone(current.snapshot(oid)?)));
+        }
+        Ok(())
     }
 
     /// Refuses what cannot be done inside a transaction.

@@ -222,3 +222,22 @@ async fn a_commit_of_another_program_in_between_is_followed_or_refused() {
     let report = race.theirs.scope().version.table(table).unwrap().check().await.unwrap();
     assert_eq!((report.orphans, report.bad_files, report.bad_log), Default::default());
 }
+
+#[tokio::test]
+async fn a_transaction_sees_what_others_had_committed_before_its_first_look() {
+    let race = Race::start().await;
+    let seen = async || rows(&race.ours, "SELECT count(*) FROM t").await.unwrap().concat();
+    done(&race.theirs, "CREATE TABLE u (id bigint) LOCATION 'memory://shared/u'").await;
+    done(&race.ours, "CREATE TABLE u USING DELTA LOCATION 'memory://shared/u'").await;
+    // Neither what sets up a session nor a look at another table is a look at this one.
+    for before in ["SET search_path TO public", "SELECT 1", "SELECT count(*) FROM u"] {
+        done(&race.ours, &format!("BEGIN; {before}")).await;
+        done(&race.theirs, "INSERT INTO t VALUES (1, 1)").await;
+        let first = seen().await;
+        assert_eq!(first, rows(&race.theirs, "SELECT count(*) FROM t").await.unwrap().concat(), "{before}");
+        done(&race.theirs, "INSERT INTO t VALUES (2, 2)").await;
+        assert_eq!(seen().await, first, "{before}: the second look sees what the first one saw");
+        done(&race.ours, "COMMIT").await;
+    }
+    assert_eq!(seen().await, "46");
+}
