@@ -22,8 +22,7 @@ const USAGE: &str = "board tpch-load FOLDER SOURCE | tpch FOLDER QUERIES ROUNDS 
                      | drain NAME CONNECTION PID | clients CONNECTION PID SECONDS";
 
 fn main() -> Outcome<()> {
-    // `cargo bench` adds a flag of its own.
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
