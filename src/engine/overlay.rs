@@ -17,7 +17,6 @@ use crate::catalog::Found;
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::{ObjectName, Oid};
 use crate::dialect;
-use crate::engine::plan::VIEW_DEPTH_MAX;
 use crate::engine::values::constant;
 use crate::engine::{Engine, Scope, changes, read_files};
 use crate::error::{Error, ErrorKind, Result};
@@ -130,18 +129,14 @@ fn wanted(factor: &TableFactor) -> Result<Option<Wanted>> {
 
 /// What a statement wants opened, each with the scope that its names belong to.
 fn wanted_in<T: Visit>(scope: &Scope, tree: &T) -> Result<Vec<(Scope, Wanted)>> {
-    let mut found = Vec::new();
-    let mut views = Vec::new();
+    let (mut found, mut views) = (Vec::new(), Vec::new());
     search(scope, tree, &mut found, &mut views)?;
     let mut seen = HashSet::new();
-    for _ in 0..VIEW_DEPTH_MAX {
-        for (scope, view) in std::mem::take(&mut views) {
-            if let Some(definition) = view.view()
-                && seen.insert(view.oid)
-            {
-                let query = dialect::parse_query(&definition.query)?;
-                search(&scope.in_view(&view), &query, &mut found, &mut views)?;
-            }
+    while let Some(view) = views.pop() {
+        if let Some(definition) = view.view()
+            && seen.insert(view.oid)
+        {
+            search(&scope.in_view(&view), &dialect::parse_query(&definition.query)?, &mut found, &mut views)?;
         }
     }
     Ok(found)
@@ -151,7 +146,7 @@ fn search<T: Visit>(
     scope: &Scope,
     tree: &T,
     found: &mut Vec<(Scope, Wanted)>,
-    views: &mut Vec<(Scope, Arc<RelationDef>)>,
+    views: &mut Vec<Arc<RelationDef>>,
 ) -> Result<()> {
     match tree.visit(&mut Search { scope, found, views }) {
         ControlFlow::Continue(()) => Ok(()),
@@ -163,7 +158,7 @@ fn search<T: Visit>(
 struct Search<'a> {
     scope: &'a Scope,
     found: &'a mut Vec<(Scope, Wanted)>,
-    views: &'a mut Vec<(Scope, Arc<RelationDef>)>,
+    views: &'a mut Vec<Arc<RelationDef>>,
 }
 
 impl Search<'_> {
@@ -176,7 +171,7 @@ impl Search<'_> {
             && let Some(Found::Relation(relation)) = self.scope.find(&name)
             && relation.view().is_some()
         {
-            self.views.push((self.scope.clone(), relation));
+            self.views.push(relation);
         }
         Ok(())
     }

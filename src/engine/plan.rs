@@ -30,7 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::tables::LakeScan;
 
 /// Views that name views that name views ... at most so deep.
-pub(in crate::engine) const VIEW_DEPTH_MAX: usize = 32;
+const VIEW_DEPTH_MAX: usize = 32;
 
 /// A statement that has been planned.
 #[derive(Clone)]

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::buffer::TableChanges;
 use crate::catalog::Draft;
 use crate::catalog::definition::{ConstraintKind, RelationDef};
+use crate::catalog::name::Oid;
 use crate::dialect::{AlterRelation, AlterTable, TableChange};
 use crate::engine::Scope;
 use crate::engine::definition::{NewRows, Redefined};
@@ -20,6 +21,9 @@ use crate::session::create_table::table_options;
 use crate::session::reply::Tag;
 
 mod alteration;
+
+const REMAKE_HINT: &str = "Drop the view first, and make it again afterwards.";
+const CASCADE_HINT: &str = "Use DROP COLUMN ... CASCADE to drop the views too.";
 
 impl Session {
     pub(super) async fn alter_relation(
@@ -85,7 +89,7 @@ impl Session {
     }
 
     async fn gather(&self, scope: &Scope, alteration: &mut Alteration, change: &TableChange) -> Result<()> {
-        let name = alteration.new.name.clone();
+        let (engine, name) = (self.server.engine(), alteration.new.name.clone());
         match change {
             TableChange::OwnerTo(role) => alteration.new.owner = scope.version.catalog.require_role(role)?.oid,
             TableChange::AddColumn { if_not_exists: true, column, .. }
@@ -98,12 +102,18 @@ impl Session {
                 self.notice(format!("column \"{column}\" of relation \"{name}\" does not exist, skipping"));
             }
             TableChange::DropColumn { column, cascade, .. } => {
-                self.gather_readers(scope, alteration, column, *cascade).await?;
+                match cascade {
+                    true => {
+                        let views = engine.views_reading(scope, &alteration.new, column).await;
+                        alteration.views.extend(views.iter().map(|view| view.oid));
+                    }
+                    false => self.refuse_readers(scope, &alteration.new, column, CASCADE_HINT).await?,
+                }
                 alteration.drop_column(column, *cascade)?;
             }
             TableChange::SetType { column, pg_type, using } => {
                 let position = alteration.position(column)?;
-                self.refuse_readers(scope, &alteration.new, column).await?;
+                self.refuse_readers(scope, &alteration.new, column, REMAKE_HINT).await?;
                 alteration.new.columns[position].pg_type = pg_type.clone();
                 if let Some(using) = using {
                     alteration.values[position] = Some(using.clone());
@@ -136,26 +146,6 @@ impl Session {
         Ok(())
     }
 
-    /// The views that read a column go with it, or are in its way.
-    async fn gather_readers(
-        &self,
-        scope: &Scope,
-        alteration: &mut Alteration,
-        column: &str,
-        cascade: bool,
-    ) -> Result<()> {
-        for view in self.server.engine().views_reading(scope, &alteration.new, column).await {
-            if !cascade {
-                return Err(still_read(&alteration.new, column, &view)
-                    .hint("Use DROP COLUMN ... CASCADE to drop the views too."));
-            }
-            if alteration.views.iter().all(|held| held.oid != view.oid) {
-                alteration.views.push(view);
-            }
-        }
-        Ok(())
-    }
-
     async fn rename_column(
         &self,
         scope: &Scope,
@@ -169,7 +159,7 @@ impl Session {
         }
         let mut alteration = Alteration::of(relation)?;
         alteration.position(column)?;
-        self.refuse_readers(scope, relation, column).await?;
+        self.refuse_readers(scope, relation, column, REMAKE_HINT).await?;
         alteration.rename_column(column, to)?;
         self.alter(scope, relation, alteration, "RENAME COLUMN", cancel).await
     }
@@ -195,10 +185,13 @@ impl Session {
             self.notice(format!("this change writes table \"{}\" again", relation.name));
         }
         let rows = if alteration.rewrites { NewRows::From(alteration.values) } else { NewRows::Kept };
-        let views = alteration.views.iter().map(|view| view.oid).collect();
+        // With them go the views that stand on them.
+        let roots: Vec<Oid> = alteration.views.into_iter().collect();
+        let gone = self.server.buffer().rehearse(|draft| draft.drop_relations(&roots, true))?;
+        let views = gone.iter().map(|view| view.oid).collect();
         let redefined = Redefined { old: Arc::clone(relation), new, metadata, rows, requirements, views };
         engine.redefine(scope, redefined, operation, cancel).await?;
-        self.tell_cascade(scope, &alteration.views, 0);
+        self.tell_cascade(scope, &gone, 0);
         Ok(())
     }
 
@@ -224,24 +217,21 @@ impl Session {
     }
 
     /// A view that reads the column would break: name it.
-    async fn refuse_readers(&self, scope: &Scope, relation: &RelationDef, column: &str) -> Result<()> {
+    async fn refuse_readers(&self, scope: &Scope, relation: &RelationDef, column: &str, hint: &str) -> Result<()> {
         match self.server.engine().views_reading(scope, relation, column).await.first() {
             None => Ok(()),
-            Some(view) => {
-                Err(still_read(relation, column, view).hint("Drop the view first, and make it again afterwards."))
-            }
+            Some(view) => Err(Error::new(
+                ErrorKind::DependentObjectsStillExist,
+                format!(
+                    "cannot change column \"{column}\" of table \"{}\" because view \"{}\" reads it",
+                    relation.name, view.name
+                ),
+            )
+            .hint(hint)),
         }
     }
 
     fn define(&self, edit: impl FnOnce(&mut Draft) -> Result<()>) -> Result<()> {
         self.server.buffer().define(edit, |()| TableChanges::default())
     }
-}
-
-fn still_read(relation: &RelationDef, column: &str, view: &RelationDef) -> Error {
-    let message = format!(
-        "cannot change column \"{column}\" of table \"{}\" because view \"{}\" reads it",
-        relation.name, view.name
-    );
-    Error::new(ErrorKind::DependentObjectsStillExist, message)
 }

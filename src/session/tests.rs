@@ -286,3 +286,15 @@ async fn a_partition_value_that_cannot_be_read_fails_only_who_needs_it() {
     done(&session, "DELETE FROM p WHERE a = 2; DELETE FROM p WHERE p = 10; INSERT INTO p VALUES (3, 30)").await;
     assert_eq!(rows(&session, "SELECT * FROM p").await.unwrap(), ["3 30"]);
 }
+
+#[tokio::test]
+async fn a_column_that_goes_tells_every_view_that_goes_with_it() {
+    let (_folder, session, _) = two_sessions().await;
+    let views = "CREATE VIEW reads AS SELECT v FROM t; CREATE VIEW above AS SELECT v FROM reads; CREATE VIEW keys AS SELECT k FROM t";
+    done(&session, views).await;
+    session.take_notices();
+    done(&session, "ALTER TABLE t DROP COLUMN v CASCADE").await;
+    let told: Vec<String> = session.take_notices().into_iter().map(|notice| notice.message).collect();
+    assert!(told.contains(&"drop cascades to 2 other objects".to_owned()), "{told:?}");
+    done(&session, "SELECT k FROM keys").await;
+}

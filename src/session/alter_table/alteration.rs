@@ -3,13 +3,13 @@
 //! Invariant: nothing has happened before [`Alteration::metadata`] and the rest are handed to the engine at once, so a
 //! statement with several changes makes them all in one commit, or none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast;
 
 use crate::catalog::definition::{ColumnDef, ConstraintDef, ConstraintKind, RelationDef, RelationKind, TableDef};
-use crate::catalog::name::quote_identifier;
+use crate::catalog::name::{Oid, quote_identifier};
 use crate::dialect;
 use crate::dialect::{Constraint, NewColumn};
 use crate::engine::Scope;
@@ -28,7 +28,7 @@ pub(super) struct Alteration {
     /// The rows have to be written again.
     pub rewrites: bool,
     /// The views that go with a column.
-    pub views: Vec<Arc<RelationDef>>,
+    pub views: BTreeSet<Oid>,
     /// What becomes of the options that stand in the table's log; `None` removes one.
     properties: BTreeMap<String, Option<String>>,
 }
@@ -46,7 +46,7 @@ impl Alteration {
             table: table.clone(),
             values,
             rewrites: false,
-            views: Vec::new(),
+            views: BTreeSet::new(),
             properties: BTreeMap::new(),
         })
     }
