@@ -1,10 +1,13 @@
 //! What every statement sees: one version of the whole database, replaced atomically.
 //!
-//! A statement loads [`DbVersion`] once; that is its consistent view of all tables and of the catalog. Whoever
-//! commits publishes the next version once. Invariant: a published version holds, for every table of its catalog,
-//! a state; a table that cannot be opened is there as [`TableState::Broken`], and the others go on serving.
+//! A statement loads [`DbVersion`] once; that is its consistent view of all tables and of the catalog. A table is a Delta
+//! snapshot plus a [`Tail`]: the rows that the log ([`crate::log`]) holds and Delta does not yet. One number joins them, the
+//! table's watermark: the newest change that the snapshot contains, which the commit that wrote it carries. Whoever
+//! commits or appends publishes the next version once. Invariant: every row of a version is in the snapshot or in the
+//! tail, never in both; a table that cannot be opened is there as [`TableState::Broken`], and the others go on serving.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -18,11 +21,20 @@ use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::{Log, Lsn, RowFormat};
 use crate::metrics::{Counter, Metrics};
 use crate::tables;
 use crate::tables::{Stores, Table};
 
+mod append;
 mod mend;
+mod recovery;
+mod tail;
+
+pub use append::refuse_changed;
+pub use tail::{Chunk, Tail};
+
+use append::Arrival;
 
 /// Tables opened at the same time at start.
 const OPEN_CONCURRENCY_MAX: usize = 16;
@@ -32,58 +44,133 @@ pub struct DbVersion {
     /// The definitions.
     pub catalog: Arc<crate::catalog::Snapshot>,
     tables: Arc<HashMap<Oid, TableState>>,
+    /// The newest change of the log that the version contains.
+    pub lsn: Lsn,
 }
 
 /// A table within a [`DbVersion`].
 #[derive(Clone)]
 enum TableState {
     /// It can be read and written.
-    Open { table: Arc<Table>, snapshot: Arc<tables::Snapshot> },
+    Open(OpenTable),
     /// It cannot be opened; the error says why.
     Broken(Error),
+}
+
+#[derive(Clone)]
+struct OpenTable {
+    table: Arc<Table>,
+    snapshot: Arc<tables::Snapshot>,
+    tail: Arc<Tail>,
+    format: Arc<RowFormat>,
+    /// Shared by who appends rows, exclusive for who changes what rows look like.
+    gate: Arc<tokio::sync::RwLock<()>>,
+}
+
+impl OpenTable {
+    fn new(table: Arc<Table>, tail: Tail) -> Result<Self> {
+        let snapshot = table.snapshot();
+        let format = RowFormat::new(Arc::clone(snapshot.arrow_schema()))?;
+        Ok(Self { table, snapshot, tail: Arc::new(tail), format, gate: Arc::default() })
+    }
+
+    /// The table with another version of its files; what these contain leaves the tail.
+    fn at(&self, snapshot: Arc<tables::Snapshot>, app: &str) -> Result<Self> {
+        let format = match Arc::ptr_eq(snapshot.arrow_schema(), self.snapshot.arrow_schema()) {
+            true => Arc::clone(&self.format),
+            false => RowFormat::new(Arc::clone(snapshot.arrow_schema()))?,
+        };
+        let tail = Arc::new(self.tail.after(watermark(&snapshot, app)));
+        Ok(Self { snapshot, tail, format, ..self.clone() })
+    }
+}
+
+/// The newest change of this database's log that a snapshot contains.
+fn watermark(snapshot: &tables::Snapshot, app: &str) -> Lsn {
+    Lsn(snapshot.app_version(app).unwrap_or_default())
 }
 
 impl DbVersion {
     /// The table's snapshot in this version.
     pub fn snapshot(&self, oid: Oid) -> Result<&Arc<tables::Snapshot>> {
-        match self.state(oid)? {
-            TableState::Open { snapshot, .. } => Ok(snapshot),
-            TableState::Broken(error) => Err(error.clone()),
-        }
+        self.open(oid).map(|open| &open.snapshot)
+    }
+
+    /// The table's rows that its snapshot does not contain.
+    pub fn tail(&self, oid: Oid) -> Result<&Arc<Tail>> {
+        self.open(oid).map(|open| &open.tail)
     }
 
     /// The table's handle, to write with.
     pub fn table(&self, oid: Oid) -> Result<&Arc<Table>> {
-        match self.state(oid)? {
-            TableState::Open { table, .. } => Ok(table),
-            TableState::Broken(error) => Err(error.clone()),
-        }
+        self.open(oid).map(|open| &open.table)
     }
 
-    /// This version, but with that snapshot of one table: what a writer sees that holds the table's lock.
+    /// This version, but with that snapshot of one table and no tail: what a writer sees that holds the table's lock, after
+    /// a flush. Rows that came since count as added later.
     #[must_use]
     pub fn with_snapshot(&self, oid: Oid, snapshot: Arc<tables::Snapshot>) -> Self {
         let mut tables = HashMap::clone(&self.tables);
-        if let Some(TableState::Open { snapshot: held, .. }) = tables.get_mut(&oid) {
-            *held = snapshot;
+        if let Some(TableState::Open(open)) = tables.get_mut(&oid) {
+            open.snapshot = snapshot;
+            open.tail = Arc::default();
         }
-        Self { catalog: Arc::clone(&self.catalog), tables: Arc::new(tables) }
+        Self { catalog: Arc::clone(&self.catalog), tables: Arc::new(tables), lsn: self.lsn }
     }
 
-    fn state(&self, oid: Oid) -> Result<&TableState> {
-        self.tables.get(&oid).ok_or_else(|| Error::internal(format!("table {oid} is in the catalog but not open")))
+    /// The tables with a tail.
+    pub fn tails(&self) -> impl Iterator<Item = (Oid, &Arc<Tail>)> {
+        self.tables.iter().filter_map(|(oid, state)| match state {
+            TableState::Open(open) if !open.tail.is_empty() => Some((*oid, &open.tail)),
+            _ => None,
+        })
+    }
+
+    fn open(&self, oid: Oid) -> Result<&OpenTable> {
+        match self.tables.get(&oid) {
+            Some(TableState::Open(open)) => Ok(open),
+            Some(TableState::Broken(error)) => Err(error.clone()),
+            None => Err(Error::internal(format!("table {oid} is in the catalog but not open"))),
+        }
     }
 }
 
 /// The holder of the current [`DbVersion`].
 pub struct Buffer {
-    current: ArcSwap<DbVersion>,
+    published: Arc<Published>,
     catalog: Catalog,
     stores: Arc<Stores>,
     clock: Clock,
     metrics: Arc<Metrics>,
+    log: Log<Arrival>,
+    /// The name under which tables keep their watermark.
+    app: String,
+    /// Changes from this one on belong to tables that cannot be opened: the log keeps them.
+    kept_from: Option<Lsn>,
+}
+
+/// Rows that a flush is to write.
+pub struct Sealed {
+    pub tail: Arc<Tail>,
+    /// What the commit says of them: the name of this database's log, and the newest change.
+    pub watermark: (String, i64),
+}
+
+/// The current version, shared with the log's thread.
+struct Published {
+    current: ArcSwap<DbVersion>,
     /// Held while the next version is computed, so that no publish is lost.
     publishing: Mutex<()>,
+}
+
+impl Published {
+    /// Puts the next version, computed from the current one, in its place.
+    fn replace<T>(&self, next: impl FnOnce(&DbVersion) -> Result<(DbVersion, T)>) -> Result<T> {
+        let _held = self.publishing.lock();
+        let (version, value) = next(&self.current.load())?;
+        self.current.store(Arc::new(version));
+        Ok(value)
+    }
 }
 
 /// What a change of the catalog does to the set of open tables.
@@ -96,8 +183,9 @@ pub struct TableChanges {
 }
 
 impl Buffer {
-    /// Opens every table of the catalog. A table that fails to open is kept as broken and logged.
-    pub async fn open(catalog: Catalog, stores: Arc<Stores>, clock: Clock) -> Self {
+    /// Opens every table of the catalog, and reads the log in `log_folder`. A table that fails to open is kept as broken
+    /// and logged.
+    pub async fn open(catalog: Catalog, stores: Arc<Stores>, clock: Clock, log_folder: &Path) -> Result<Self> {
         let definitions = catalog.snapshot();
         let wanted: Vec<Arc<RelationDef>> =
             definitions.relations().filter(|relation| relation.table().is_some()).cloned().collect();
@@ -105,15 +193,20 @@ impl Buffer {
             let (stores, clock) = (Arc::clone(&stores), clock.clone());
             async move { (relation.oid, open_state(&relation, &stores, &clock).await) }
         }));
-        let tables: HashMap<_, _> = opened.buffer_unordered(OPEN_CONCURRENCY_MAX).collect().await;
+        let mut tables: HashMap<_, _> = opened.buffer_unordered(OPEN_CONCURRENCY_MAX).collect().await;
         mend_all(&catalog, &tables);
-        let current = ArcSwap::from_pointee(DbVersion { catalog: catalog.snapshot(), tables: Arc::new(tables) });
-        Self { current, catalog, stores, clock, metrics: Arc::default(), publishing: Mutex::new(()) }
+        let recovered = recovery::recover(log_folder, &clock, &mut tables)?;
+        let lsn = recovered.opened.last().max(recovered.used);
+        let version = DbVersion { catalog: catalog.snapshot(), tables: Arc::new(tables), lsn };
+        let published = Arc::new(Published { current: ArcSwap::from_pointee(version), publishing: Mutex::new(()) });
+        let log = recovered.opened.start(recovered.used, append::publisher(Arc::clone(&published), clock.clone()))?;
+        let (app, kept_from) = (recovered.app, recovered.kept_from);
+        Ok(Self { published, catalog, stores, clock, metrics: Arc::default(), log, app, kept_from })
     }
 
     /// The version that a statement which starts now sees.
     pub fn current(&self) -> Arc<DbVersion> {
-        self.current.load_full()
+        self.published.current.load_full()
     }
 
     /// The stores behind all tables.
@@ -132,17 +225,17 @@ impl Buffer {
     }
 
     /// Makes a committed table version visible. An older version than the published one changes nothing.
-    pub fn publish(&self, oid: Oid, snapshot: Arc<tables::Snapshot>) {
-        let _held = self.publishing.lock();
-        let current = self.current();
-        let Some(TableState::Open { table, snapshot: published }) = current.tables.get(&oid) else { return };
-        if published.version >= snapshot.version {
-            return;
-        }
-        self.metrics.count(Counter::Commits);
-        let mut tables = HashMap::clone(&current.tables);
-        tables.insert(oid, TableState::Open { table: Arc::clone(table), snapshot });
-        self.current.store(Arc::new(DbVersion { catalog: Arc::clone(&current.catalog), tables: Arc::new(tables) }));
+    pub fn publish(&self, oid: Oid, snapshot: Arc<tables::Snapshot>) -> Result<()> {
+        self.published.replace(|current| {
+            let mut tables = Arc::clone(&current.tables);
+            if let Some(TableState::Open(open)) = current.tables.get(&oid)
+                && open.snapshot.version < snapshot.version
+            {
+                self.metrics.count(Counter::Commits);
+                Arc::make_mut(&mut tables).insert(oid, TableState::Open(open.at(snapshot, &self.app)?));
+            }
+            Ok((DbVersion { catalog: Arc::clone(&current.catalog), tables, lsn: current.lsn }, ()))
+        })
     }
 
     /// Changes the catalog and the set of open tables, visible at once to the next statement; on error nothing happens.
@@ -151,23 +244,25 @@ impl Buffer {
         edit: impl FnOnce(&mut Draft) -> Result<T>,
         changes: impl FnOnce(&T) -> TableChanges,
     ) -> Result<T> {
-        let _held = self.publishing.lock();
-        let (result, catalog) = self.catalog.change(edit)?;
-        let changes = changes(&result);
-        let current = self.current();
-        let mut tables = Arc::clone(&current.tables);
-        if !changes.opened.is_empty() || !changes.closed.is_empty() {
-            let edited = Arc::make_mut(&mut tables);
-            for oid in changes.closed {
-                edited.remove(&oid);
+        self.published.replace(|current| {
+            let (result, catalog) = self.catalog.change(edit)?;
+            let changes = changes(&result);
+            let mut tables = Arc::clone(&current.tables);
+            if !changes.opened.is_empty() || !changes.closed.is_empty() {
+                let edited = Arc::make_mut(&mut tables);
+                for oid in changes.closed {
+                    edited.remove(&oid);
+                }
+                for (oid, table) in changes.opened {
+                    let open = match edited.get(&oid) {
+                        Some(TableState::Open(open)) => open.at(table.snapshot(), &self.app)?,
+                        _ => OpenTable::new(table, Tail::default())?,
+                    };
+                    edited.insert(oid, TableState::Open(open));
+                }
             }
-            for (oid, table) in changes.opened {
-                let snapshot = table.snapshot();
-                edited.insert(oid, TableState::Open { table, snapshot });
-            }
-        }
-        self.current.store(Arc::new(DbVersion { catalog, tables }));
-        Ok(result)
+            Ok((DbVersion { catalog, tables, lsn: current.lsn }, result))
+        })
     }
 
     /// What [`Buffer::define`] would say to an edit; nothing is changed.
@@ -180,8 +275,7 @@ impl Buffer {
         let version = self.current();
         let Some(relation) = version.catalog.relation_by_oid(oid) else { return Ok(()) };
         if agrees(&relation, &snapshot)? {
-            self.publish(oid, snapshot);
-            return Ok(());
+            return self.publish(oid, snapshot);
         }
         let table = version.table(oid)?;
         // An ALTER TABLE or a DROP of this process may have come since: what they have left is mended, if it has to be.
@@ -194,6 +288,42 @@ impl Buffer {
         };
         let opened = |is_there: &bool| is_there.then(|| (oid, Arc::clone(table))).into_iter().collect();
         self.define(mend, |is_there| TableChanges { opened: opened(is_there), closed: Vec::new() }).map(drop)
+    }
+
+    /// Freezes the tail of a table for a flush. What nobody has waited for is durable then: a table must not hold a change
+    /// whose number could be used again after a crash.
+    pub async fn seal(&self, oid: Oid) -> Result<Option<Sealed>> {
+        let tail = self.published.replace(|current| {
+            let mut tables = HashMap::clone(&current.tables);
+            let mut tail = Arc::default();
+            if let Some(TableState::Open(open)) = tables.get_mut(&oid) {
+                open.tail = Arc::new(open.tail.sealed());
+                tail = Arc::clone(&open.tail);
+            }
+            Ok((DbVersion { catalog: Arc::clone(&current.catalog), tables: Arc::new(tables), lsn: current.lsn }, tail))
+        })?;
+        let Some(last) = tail.last() else { return Ok(None) };
+        self.sync().await?;
+        Ok(Some(Sealed { tail, watermark: (self.app.clone(), last.0) }))
+    }
+
+    /// Lets the log go up to the oldest row that no table holds.
+    pub fn release_log(&self) -> Result<()> {
+        let version = self.current();
+        let oldest = version.tails().filter_map(|(_, tail)| tail.first()).chain(self.kept_from).min();
+        let released = oldest.map_or(version.lsn, |oldest| Lsn(oldest.0 - 1));
+        self.log.release(released).map(drop)
+    }
+
+    /// Keeps rows from being appended to a table for as long as the guard lives.
+    pub async fn close_gate(&self, oid: Oid) -> Result<tokio::sync::OwnedRwLockWriteGuard<()>> {
+        let gate = Arc::clone(&self.current().open(oid)?.gate);
+        Ok(gate.write_owned().await)
+    }
+
+    /// Takes no more rows; what came is durable when it returns.
+    pub fn close(&self) {
+        self.log.close();
     }
 
     /// Looks for versions that others have committed to this table, and publishes what it finds.
@@ -214,7 +344,7 @@ impl Buffer {
 /// Where a crash came between log and catalog, the catalog follows the log.
 fn mend_all(catalog: &Catalog, tables: &HashMap<Oid, TableState>) {
     for relation in catalog.snapshot().relations() {
-        let Some(TableState::Open { snapshot, .. }) = tables.get(&relation.oid) else { continue };
+        let Some(TableState::Open(OpenTable { snapshot, .. })) = tables.get(&relation.oid) else { continue };
         let done = mend::mended(relation, snapshot).and_then(|mended| match mended {
             Some(mended) => catalog.change(|draft| draft.replace_relation(mended)).map(|_| true),
             None => Ok(false),
@@ -230,8 +360,9 @@ fn mend_all(catalog: &Catalog, tables: &HashMap<Oid, TableState>) {
 }
 
 async fn open_state(relation: &RelationDef, stores: &Arc<Stores>, clock: &Clock) -> TableState {
-    match open_table(relation, stores, clock).await {
-        Ok(table) => TableState::Open { snapshot: table.snapshot(), table },
+    let opened = open_table(relation, stores, clock).await.and_then(|table| OpenTable::new(table, Tail::default()));
+    match opened {
+        Ok(open) => TableState::Open(open),
         Err(error) => {
             tracing::error!(table = %relation.name, %error, "a table cannot be opened; the others serve");
             TableState::Broken(error.within(format!("table \"{}\" cannot be opened", relation.name)))

@@ -22,6 +22,8 @@ mod check;
 
 pub use check::Report;
 
+/// The write-ahead log, in the database folder.
+const LOG: &str = "log";
 /// Where statements spill, in the database folder, when the settings name no other place.
 const SPILL: &str = "spill";
 
@@ -62,7 +64,7 @@ impl Database {
         let lock = FolderLock::take(&folder)?;
         let catalog = Catalog::open(&folder.join("catalog.sqlite"))?;
         let stores = Arc::new(Stores::new(config.store_options.clone())?);
-        let buffer = Arc::new(Buffer::open(catalog, Arc::clone(&stores), clock).await);
+        let buffer = Arc::new(Buffer::open(catalog, Arc::clone(&stores), clock, &folder.join(LOG)).await?);
         clear_spill(&folder.join(SPILL))?;
         let engine = Engine::new(engine_config(&config, &folder), Arc::clone(&buffer))?;
         let tables_url = tables_url(&config, &folder)?;

@@ -11,6 +11,7 @@ mod dialect;
 mod engine;
 
 mod buffer;
+mod log;
 mod tables;
 
 mod catalog;

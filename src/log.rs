@@ -31,6 +31,8 @@ pub use rows::RowFormat;
 
 use appender::{Appender, Queue, Submitted};
 use replay::Replayed;
+pub use segment::make_folder;
+
 use segment::{Sealed, Segment};
 
 /// The number of a change: log sequence number. The first is 1.

@@ -19,7 +19,8 @@ use crate::engine::insert::source_column;
 use crate::engine::overlay::Overlay;
 use crate::engine::plan::Planner;
 use crate::engine::run::bound;
-use crate::engine::target::{Target, refuse_changed};
+use crate::buffer::refuse_changed;
+use crate::engine::target::Target;
 use crate::engine::update::has_subquery;
 use crate::engine::write::{Filling, column_expression};
 use crate::engine::{Engine, Planned, Scope};
@@ -131,6 +132,7 @@ impl Engine {
     ) -> Result<u64> {
         let Redefined { old, new, metadata, rows, requirements, views } = redefined;
         let target = Target { alias: old.name.clone(), relation: Arc::clone(&old) };
+        let gate = self.buffer().close_gate(old.oid).await?;
         let (mut writer, scope) = self.lock(scope, &target).await?;
         // What the catalog refuses must not be in the log.
         self.buffer().rehearse(|draft| draft.change_relation(&old, new.clone()))?;
@@ -154,6 +156,7 @@ impl Engine {
         }
         let buffer = Arc::clone(self.buffer());
         let finished = tokio::spawn(async move {
+            let _gate = gate;
             writer.commit(change).await?;
             let opened = vec![(old.oid, Arc::clone(writer.table()))];
             let edit = |draft: &mut Draft| {
@@ -174,6 +177,7 @@ impl Engine {
     /// TABLE must not find at its end that the definition is another one than at its start.
     pub async fn redefine_in_catalog(&self, scope: &Scope, old: &Arc<RelationDef>, new: RelationDef) -> Result<()> {
         let target = Target { alias: old.name.clone(), relation: Arc::clone(old) };
+        let _gate = self.buffer().close_gate(old.oid).await?;
         let (_writer, _) = self.lock(scope, &target).await?;
         let edit = |draft: &mut Draft| {
             refuse_changed(draft, old)?;

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use datafusion::common::{Column as PlanColumn, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, LogicalPlan, lit};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::sqlparser::ast;
+use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::definition::RelationDef;
@@ -18,10 +21,37 @@ use crate::engine::returning::Described;
 use crate::engine::run::bound;
 use crate::engine::target::Target;
 use crate::engine::update::{is_default, with_parameter_type};
-use crate::engine::write::{Affected, Filling, MARK_HIT, Marked, mark};
+use crate::engine::write::{Affected, Filling, MARK_HIT, clustered, mark};
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::Durability;
 use crate::tables::{Change, FileEntry, FileWriter};
+
+/// A statement with more goes to files at once: it is a load, and pays for its commit.
+const TAIL_STATEMENT_BYTES_MAX: usize = 8 << 20;
+
+/// New rows before they are visible.
+enum Stored {
+    Rows(Vec<RecordBatch>),
+    Files(FileWriter, Vec<FileEntry>),
+}
+
+impl Stored {
+    fn rows(&self) -> u64 {
+        match self {
+            Self::Rows(batches) => batches.iter().map(|batch| batch.num_rows() as u64).sum(),
+            Self::Files(_, added) => added.iter().filter_map(|file| file.rows).sum(),
+        }
+    }
+
+    /// What came out. When it is an error, nothing is left.
+    async fn or_discard<T>(&self, outcome: Result<T>) -> Result<T> {
+        match self {
+            Self::Rows(_) => outcome,
+            Self::Files(files, added) => files.or_discard(added, outcome).await,
+        }
+    }
+}
 
 /// An INSERT, planned against its target.
 struct InsertPlan {
@@ -67,15 +97,15 @@ impl Engine {
     ) -> Result<Affected> {
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
         let InsertPlan { target, rows } = self.insert_plan(scope, insert, &types).await?;
-        let files = files_of(scope, &target.relation)?;
         let keep = insert.returning.is_some();
-        let Marked { files: added, hits: written, .. } =
-            self.store_marked(scope, &target, bound(rows, parameters)?, &files, keep, cancel).await?;
+        let (rows, seen) = self.unmarked(scope, &target, bound(rows, parameters)?, keep, cancel).await?;
+        let stored = self.stored(scope, &target.relation, rows, cancel).await?;
+        let written = seen.lock().hits.take();
         let items = insert.returning.as_deref();
         let returned = self.returning(scope, &target, items, written.as_ref(), parameters, cancel).await;
-        let returned = files.or_discard(&added, returned).await?;
-        let count = self.append_files(&target.relation, files, added, cancel).await?;
-        Ok(Affected { rows: count, returned })
+        let returned = stored.or_discard(returned).await?;
+        let rows = self.added(&target.relation, stored, cancel).await?;
+        Ok(Affected { rows, returned })
     }
 
     /// Appends batches whose columns are `columns` of the table, in that order; the others take their defaults.
@@ -93,23 +123,47 @@ impl Engine {
             fillings[*to] = Filling::Given(source_column(&source, from));
         }
         let plan = self.stored_rows(scope, relation, source, &fillings, &[])?;
-        let files = files_of(scope, relation)?;
-        let added = self.store(scope, relation, plan, &files, cancel).await?;
-        self.append_files(relation, files, added, cancel).await
+        let stream = self.run_plan(scope, &clustered(relation, plan)?, cancel).await?;
+        let rows = self.checked(scope, relation, stream)?;
+        let stored = self.stored(scope, relation, rows, cancel).await?;
+        self.added(relation, stored, cancel).await
     }
 
-    /// The commit of an append: only this waits for other writers. Gives the number of rows.
-    async fn append_files(
+    /// Few rows stay in memory, for the tail; many go to files that nobody sees yet.
+    async fn stored(
         &self,
+        scope: &Scope,
         relation: &RelationDef,
-        files: FileWriter,
-        added: Vec<FileEntry>,
+        mut rows: SendableRecordBatchStream,
         cancel: &CancellationToken,
-    ) -> Result<u64> {
-        let count = added.iter().filter_map(|file| file.rows).sum();
-        if count > 0 {
-            let writer = files.lock_for(&added).await?;
-            self.commit(relation.oid, writer, Change::append(added), cancel).await?;
+    ) -> Result<Stored> {
+        let (mut few, mut bytes) = (Vec::new(), 0);
+        while let Some(batch) = rows.next().await.transpose()? {
+            bytes += batch.get_array_memory_size();
+            few.push(batch);
+            if bytes > TAIL_STATEMENT_BYTES_MAX {
+                let schema = rows.schema();
+                let all = futures::stream::iter(few.into_iter().map(Ok)).chain(rows);
+                let all = Box::pin(RecordBatchStreamAdapter::new(schema, all));
+                let files = files_of(scope, relation)?;
+                let added = self.store_checked(scope, relation, &files, all, cancel).await?;
+                return Ok(Stored::Files(files, added));
+            }
+        }
+        Ok(Stored::Rows(few))
+    }
+
+    /// Makes stored rows durable and visible: only a commit of files waits for other writers. Gives their number.
+    async fn added(&self, relation: &RelationDef, stored: Stored, cancel: &CancellationToken) -> Result<u64> {
+        let count = stored.rows();
+        match stored {
+            _ if count == 0 => {}
+            Stored::Rows(_) if cancel.is_cancelled() => return Err(crate::engine::run::canceled()),
+            Stored::Rows(rows) => self.buffer().append(relation, &rows, Durability::Synced).await.map(drop)?,
+            Stored::Files(files, added) => {
+                let writer = files.lock_for(&added).await?;
+                self.commit(relation.oid, writer, Change::append(added), cancel).await?;
+            }
         }
         Ok(count)
     }

@@ -24,10 +24,10 @@ use crate::dialect;
 use crate::engine::column::Column;
 use crate::engine::facts::FactContext;
 use crate::engine::overlay::Overlay;
+use crate::engine::scan::table_source;
 use crate::engine::shim;
 use crate::engine::{Engine, Scope, facts, functions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::tables::LakeScan;
 
 /// Views that name views that name views ... at most so deep.
 const VIEW_DEPTH_MAX: usize = 32;
@@ -136,10 +136,7 @@ impl<'a> Planner<'a> {
 
     fn relation(&self, relation: &Arc<RelationDef>) -> Result<Arc<dyn TableSource>> {
         match &relation.kind {
-            RelationKind::Table(_) => {
-                let snapshot = self.scope.version.snapshot(relation.oid)?;
-                Ok(provider_as_source(Arc::new(LakeScan::new(Arc::clone(snapshot)))))
-            }
+            RelationKind::Table(_) => table_source(&self.scope.version, relation.oid),
             RelationKind::View(view) => {
                 // The names that the definition records, whatever the text gives today.
                 let names = relation.columns.iter().map(|column| column.name.clone()).collect();

@@ -12,8 +12,10 @@ use crate::catalog::name::ObjectName;
 use crate::catalog::{Found, Snapshot};
 use crate::dialect;
 use crate::engine::{Engine, Scope};
+use crate::buffer::refuse_changed;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::tables::{FileEntry, LakeScan, TableWriter};
+use tokio_util::sync::CancellationToken;
 
 /// The column of a target's scan that says which file a row is in.
 pub(in crate::engine) const FILE_COLUMN: &str = "__file";
@@ -99,8 +101,9 @@ impl Engine {
     /// before may have changed the definition that the statement was planned against: then the error is 40001.
     pub(in crate::engine) async fn lock(&self, scope: &Scope, target: &Target) -> Result<(TableWriter, Scope)> {
         let planned = &target.relation;
-        let writer = scope.version.table(planned.oid)?.lock().await?;
+        let mut writer = scope.version.table(planned.oid)?.lock().await?;
         refuse_changed(&self.buffer().current().catalog, planned)?;
+        self.flush_locked(scope, planned, &mut writer, &CancellationToken::new()).await?;
         let snapshot = writer.snapshot();
         // Another program may have changed it, too; the catalog has not heard of that yet.
         let seen = scope.version.snapshot(planned.oid)?.arrow_schema();
@@ -110,14 +113,6 @@ impl Engine {
         }
         let version = scope.version.with_snapshot(planned.oid, Arc::clone(snapshot));
         Ok((writer, Scope { version: Arc::new(version), ..scope.clone() }))
-    }
-}
-
-/// An error where rows are not written any more as `planned` says.
-pub(in crate::engine) fn refuse_changed(catalog: &Snapshot, planned: &RelationDef) -> Result<()> {
-    match catalog.relation_by_oid(planned.oid) {
-        Some(held) if held.stores_like(planned) => Ok(()),
-        _ => Err(changed(planned)),
     }
 }
 

@@ -134,6 +134,22 @@ impl Engine {
         keep_hits: bool,
         cancel: &CancellationToken,
     ) -> Result<Marked> {
+        let (rows, seen) = self.unmarked(scope, target, plan, keep_hits, cancel).await?;
+        let files = self.store_checked(scope, &target.relation, writer, rows, cancel).await?;
+        let mut seen = seen.lock();
+        Ok(Marked { files, hits: seen.hits.take(), rows_seen: seen.rows })
+    }
+
+    /// The rows of a plan, clustered and checked, without their marks and without those that are gone; and what was seen of
+    /// the marks, once the rows have gone by.
+    pub(in crate::engine) async fn unmarked(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        plan: LogicalPlan,
+        keep_hits: bool,
+        cancel: &CancellationToken,
+    ) -> Result<(SendableRecordBatchStream, Arc<Mutex<Seen>>)> {
         let plan = clustered(&target.relation, plan)?;
         let stream = self.run_plan(scope, &plan, cancel).await?;
         let checked = self.checked(scope, &target.relation, stream)?;
@@ -142,15 +158,12 @@ impl Engine {
         let seen = Arc::new(Mutex::new(Seen { hits, rows: 0 }));
         let (stored, watched) = (Arc::clone(&schema), Arc::clone(&seen));
         let rows = checked.map(move |batch| Ok(watched.lock().unmark(&batch?, &stored)?));
-        let rows = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
-        let files = self.store_checked(scope, &target.relation, writer, rows, cancel).await?;
-        let mut seen = seen.lock();
-        Ok(Marked { files, hits: seen.hits.take(), rows_seen: seen.rows })
+        Ok((Box::pin(RecordBatchStreamAdapter::new(schema, rows)), seen))
     }
 
     /// Rows that are [`clustered`] stay so, and the files say it: a scan need not sort them again. Where a curve goes through
     /// several columns and there are more rows than one file of a partition holds, they are written again along it.
-    async fn store_checked(
+    pub(in crate::engine) async fn store_checked(
         &self,
         scope: &Scope,
         relation: &RelationDef,
@@ -229,7 +242,7 @@ impl Engine {
         let buffer = Arc::clone(self.buffer());
         let finished = tokio::spawn(async move {
             let snapshot = writer.commit(change).await?;
-            buffer.publish(oid, Arc::clone(&snapshot));
+            buffer.publish(oid, Arc::clone(&snapshot))?;
             Ok(snapshot)
         });
         finished.await.map_err(|error| {
@@ -266,7 +279,7 @@ fn sorted_tag(column: &str) -> String {
 }
 
 /// The plan sorted by the clustering column, so that files cover narrow ranges of it.
-fn clustered(relation: &RelationDef, plan: LogicalPlan) -> Result<LogicalPlan> {
+pub(in crate::engine) fn clustered(relation: &RelationDef, plan: LogicalPlan) -> Result<LogicalPlan> {
     let Some(column) = sorting_column(relation) else { return Ok(plan) };
     let key = ident(column).sort(true, false);
     Ok(LogicalPlanBuilder::from(plan).sort(vec![key])?.build()?)
@@ -293,9 +306,9 @@ pub(in crate::engine) struct Marked {
     pub rows_seen: u64,
 }
 
-struct Seen {
-    hits: Option<Kept>,
-    rows: u64,
+pub(in crate::engine) struct Seen {
+    pub hits: Option<Kept>,
+    pub rows: u64,
 }
 
 impl Seen {

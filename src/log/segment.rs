@@ -110,7 +110,7 @@ impl Header {
 }
 
 /// Makes the log's folder, which only its owner can enter.
-pub(super) fn make_folder(folder: &Path) -> Result<()> {
+pub fn make_folder(folder: &Path) -> Result<()> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| Error::from(error).within(format!("the log folder {} cannot be made", folder.display())))?;
     // The folder's own entry must last as long as what is in it.

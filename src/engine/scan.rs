@@ -1,0 +1,188 @@
+//! A table as queries read it: its files and its tail.
+//!
+//! Without a tail it is the [`LakeScan`] alone. With one it is the union of both, made before anything is optimized, so that
+//! filters, projections and limits go into either side, and statistics of both answer `count`, `min` and `max`.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{ColumnStatistics, Result as PlanResult, Statistics};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::source::{DataSource, DataSourceExec};
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableSource, TableType};
+use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
+
+use crate::buffer::{DbVersion, Tail};
+use crate::catalog::name::Oid;
+use crate::error::Result;
+use crate::tables::LakeScan;
+
+/// The table in this version of the database.
+pub(in crate::engine) fn table_source(version: &DbVersion, oid: Oid) -> Result<Arc<dyn TableSource>> {
+    let files = LakeScan::new(Arc::clone(version.snapshot(oid)?));
+    let tail = version.tail(oid)?;
+    if tail.is_empty() {
+        return Ok(provider_as_source(Arc::new(files)));
+    }
+    let tail = TailScan { schema: files.schema(), tail: Arc::clone(tail) };
+    let tail = LogicalPlanBuilder::scan("tail", provider_as_source(Arc::new(tail)), None)?.build()?;
+    let both = LogicalPlanBuilder::scan("files", provider_as_source(Arc::new(files)), None)?.union(tail)?.build()?;
+    Ok(provider_as_source(Arc::new(ViewTable::new(both, None))))
+}
+
+/// The tail of a table as something that can be scanned.
+struct TailScan {
+    schema: SchemaRef,
+    tail: Arc<Tail>,
+}
+
+impl fmt::Debug for TailScan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TailScan({} rows)", self.tail.rows())
+    }
+}
+
+impl TableProvider for TailScan {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn scan<'this, 'state, 'projection, 'filters, 'scan>(
+        &'this self,
+        _state: &'state dyn Session,
+        projection: Option<&'projection Vec<usize>>,
+        _filters: &'filters [Expr],
+        limit: Option<usize>,
+    ) -> Pin<Box<dyn Future<Output = PlanResult<Arc<dyn ExecutionPlan>>> + Send + 'scan>>
+    where
+        'this: 'scan,
+        'state: 'scan,
+        'projection: 'scan,
+        'filters: 'scan,
+        Self: 'scan,
+    {
+        let planned = TailSource::new(self, projection, limit);
+        Box::pin(std::future::ready(planned.map(|source| DataSourceExec::from_data_source(source) as _)))
+    }
+}
+
+/// The rows of a tail; their statistics are exact.
+#[derive(Clone)]
+struct TailSource {
+    memory: MemorySourceConfig,
+    statistics: Arc<Statistics>,
+}
+
+impl TailSource {
+    fn new(scan: &TailScan, projection: Option<&Vec<usize>>, limit: Option<usize>) -> PlanResult<Self> {
+        let chunks = scan.tail.chunks();
+        let batches: Vec<RecordBatch> = chunks
+            .iter()
+            .map(|chunk| RecordBatch::try_new(Arc::clone(&scan.schema), chunk.rows.columns().to_vec()))
+            .collect::<Result<_, _>>()?;
+        let width = scan.schema.fields().len();
+        let columns = projection.cloned().unwrap_or_else(|| (0..width).collect());
+        let statistics = Arc::new(Statistics {
+            num_rows: Precision::Exact(scan.tail.rows()),
+            total_byte_size: Precision::Inexact(scan.tail.bytes()),
+            column_statistics: columns.iter().map(|column| statistics_of(&scan.tail, *column)).collect(),
+        });
+        let memory = MemorySourceConfig::try_new(&[batches], Arc::clone(&scan.schema), Some(columns))?;
+        Ok(Self { memory: memory.with_limit(limit), statistics })
+    }
+}
+
+fn statistics_of(tail: &Tail, column: usize) -> ColumnStatistics {
+    let mut statistics = ColumnStatistics::new_unknown();
+    let facts = || tail.chunks().iter().map(|chunk| (chunk.rows.num_rows(), chunk.facts(column)));
+    statistics.null_count = Precision::Exact(facts().map(|(_, facts)| facts.nulls).sum());
+    // A chunk of nulls has no bounds and needs none.
+    let bounded = facts().filter(|(rows, facts)| facts.nulls < *rows);
+    let bounds: Option<Vec<_>> = bounded.map(|(_, facts)| facts.bounds.clone()).collect();
+    for (min, max) in bounds.into_iter().flatten() {
+        statistics.min_value = widest(statistics.min_value, Precision::Exact(min), |held, new| held.min(new));
+        statistics.max_value = widest(statistics.max_value, Precision::Exact(max), |held, new| held.max(new));
+    }
+    statistics
+}
+
+fn widest<T: Clone + fmt::Debug + PartialEq + Eq + PartialOrd>(
+    held: Precision<T>,
+    new: Precision<T>,
+    choose: impl FnOnce(&Precision<T>, &Precision<T>) -> Precision<T>,
+) -> Precision<T> {
+    match held {
+        Precision::Absent => new,
+        held => choose(&held, &new),
+    }
+}
+
+impl fmt::Debug for TailSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TailSource({:?} rows)", self.statistics.num_rows)
+    }
+}
+
+impl DataSource for TailSource {
+    fn open(&self, partition: usize, context: Arc<TaskContext>) -> PlanResult<SendableRecordBatchStream> {
+        self.memory.open(partition, context)
+    }
+
+    fn fmt_as(&self, _kind: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.statistics.num_rows.get_value() {
+            Some(rows) => write!(f, "tail, rows={rows}"),
+            None => write!(f, "tail"),
+        }
+    }
+
+    fn output_partitioning(&self) -> Partitioning {
+        self.memory.output_partitioning()
+    }
+
+    fn eq_properties(&self) -> EquivalenceProperties {
+        self.memory.eq_properties()
+    }
+
+    fn partition_statistics(&self, _partition: Option<usize>) -> PlanResult<Arc<Statistics>> {
+        match self.memory.fetch() {
+            None => Ok(Arc::clone(&self.statistics)),
+            Some(rows) => Ok(Arc::new(Statistics::clone(&self.statistics).with_fetch(Some(rows), 0, 1)?)),
+        }
+    }
+
+    fn with_fetch(&self, limit: Option<usize>) -> Option<Arc<dyn DataSource>> {
+        Some(Arc::new(Self { memory: self.memory.clone().with_limit(limit), ..self.clone() }))
+    }
+
+    fn fetch(&self) -> Option<usize> {
+        self.memory.fetch()
+    }
+
+    fn try_swapping_with_projection(
+        &self,
+        _projection: &ProjectionExprs,
+    ) -> PlanResult<Option<Arc<dyn DataSource>>> {
+        Ok(None)
+    }
+
+    fn apply_expressions(
+        &self,
+        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> PlanResult<TreeNodeRecursion>,
+    ) -> PlanResult<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+}
