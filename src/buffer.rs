@@ -62,16 +62,18 @@ struct OpenTable {
     table: Arc<Table>,
     snapshot: Arc<tables::Snapshot>,
     tail: Arc<Tail>,
+    /// The newest change that the snapshot contains.
+    watermark: Lsn,
     format: Arc<RowFormat>,
     /// Shared by who appends rows, exclusive for who changes what rows look like.
     gate: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl OpenTable {
-    fn new(table: Arc<Table>, tail: Tail) -> Result<Self> {
+    fn new(table: Arc<Table>, app: &str) -> Result<Self> {
         let snapshot = table.snapshot();
-        let format = RowFormat::new(Arc::clone(snapshot.arrow_schema()))?;
-        Ok(Self { table, snapshot, tail: Arc::new(tail), format, gate: Arc::default() })
+        let (watermark, format) = (watermark(&snapshot, app), RowFormat::new(Arc::clone(snapshot.arrow_schema()))?);
+        Ok(Self { table, snapshot, tail: Arc::default(), watermark, format, gate: Arc::default() })
     }
 
     /// The table with another version of its files; what these contain leaves the tail.
@@ -80,8 +82,14 @@ impl OpenTable {
             true => Arc::clone(&self.format),
             false => RowFormat::new(Arc::clone(snapshot.arrow_schema()))?,
         };
-        let tail = Arc::new(self.tail.after(watermark(&snapshot, app)));
-        Ok(Self { snapshot, tail, format, ..self.clone() })
+        let watermark = watermark(&snapshot, app);
+        let mut tail = self.tail.after(watermark);
+        if !Arc::ptr_eq(format.schema(), self.format.schema()) {
+            let fits = tail.conformed(format.schema());
+            tail = fits.map_err(|error| error.within("rows of the log do not fit the table's new columns"))?;
+        }
+        let tail = Arc::new(tail);
+        Ok(Self { snapshot, tail, watermark, format, ..self.clone() })
     }
 }
 
@@ -99,6 +107,11 @@ impl DbVersion {
     /// The table's rows that its snapshot does not contain.
     pub fn tail(&self, oid: Oid) -> Result<&Arc<Tail>> {
         self.open(oid).map(|open| &open.tail)
+    }
+
+    /// The newest change of the log that the table's files hold.
+    pub fn watermark(&self, oid: Oid) -> Result<Lsn> {
+        self.open(oid).map(|open| open.watermark)
     }
 
     /// The table's handle, to write with.
@@ -147,6 +160,8 @@ pub struct Buffer {
     app: String,
     /// Changes from this one on belong to tables that cannot be opened: the log keeps them.
     kept_from: Option<Lsn>,
+    /// What all tails together may take.
+    tail_bytes_max: usize,
 }
 
 /// Rows that a flush is to write.
@@ -185,13 +200,20 @@ pub struct TableChanges {
 impl Buffer {
     /// Opens every table of the catalog, and reads the log in `log_folder`. A table that fails to open is kept as broken
     /// and logged.
-    pub async fn open(catalog: Catalog, stores: Arc<Stores>, clock: Clock, log_folder: &Path) -> Result<Self> {
+    pub async fn open(
+        catalog: Catalog,
+        stores: Arc<Stores>,
+        clock: Clock,
+        log_folder: &Path,
+        tail_bytes_max: usize,
+    ) -> Result<Self> {
+        let app = recovery::name(log_folder)?;
         let definitions = catalog.snapshot();
         let wanted: Vec<Arc<RelationDef>> =
             definitions.relations().filter(|relation| relation.table().is_some()).cloned().collect();
         let opened = futures::stream::iter(wanted.into_iter().map(|relation| {
-            let (stores, clock) = (Arc::clone(&stores), clock.clone());
-            async move { (relation.oid, open_state(&relation, &stores, &clock).await) }
+            let (stores, clock, app) = (Arc::clone(&stores), clock.clone(), app.clone());
+            async move { (relation.oid, open_state(&relation, &stores, &clock, &app).await) }
         }));
         let mut tables: HashMap<_, _> = opened.buffer_unordered(OPEN_CONCURRENCY_MAX).collect().await;
         mend_all(&catalog, &tables);
@@ -200,8 +222,8 @@ impl Buffer {
         let version = DbVersion { catalog: catalog.snapshot(), tables: Arc::new(tables), lsn };
         let published = Arc::new(Published { current: ArcSwap::from_pointee(version), publishing: Mutex::new(()) });
         let log = recovered.opened.start(recovered.used, append::publisher(Arc::clone(&published), clock.clone()))?;
-        let (app, kept_from) = (recovered.app, recovered.kept_from);
-        Ok(Self { published, catalog, stores, clock, metrics: Arc::default(), log, app, kept_from })
+        let kept_from = recovered.kept_from;
+        Ok(Self { published, catalog, stores, clock, metrics: Arc::default(), log, app, kept_from, tail_bytes_max })
     }
 
     /// The version that a statement which starts now sees.
@@ -256,7 +278,7 @@ impl Buffer {
                 for (oid, table) in changes.opened {
                     let open = match edited.get(&oid) {
                         Some(TableState::Open(open)) => open.at(table.snapshot(), &self.app)?,
-                        _ => OpenTable::new(table, Tail::default())?,
+                        _ => OpenTable::new(table, &self.app)?,
                     };
                     edited.insert(oid, TableState::Open(open));
                 }
@@ -359,8 +381,8 @@ fn mend_all(catalog: &Catalog, tables: &HashMap<Oid, TableState>) {
     }
 }
 
-async fn open_state(relation: &RelationDef, stores: &Arc<Stores>, clock: &Clock) -> TableState {
-    let opened = open_table(relation, stores, clock).await.and_then(|table| OpenTable::new(table, Tail::default()));
+async fn open_state(relation: &RelationDef, stores: &Arc<Stores>, clock: &Clock, app: &str) -> TableState {
+    let opened = open_table(relation, stores, clock).await.and_then(|table| OpenTable::new(table, app));
     match opened {
         Ok(open) => TableState::Open(open),
         Err(error) => {

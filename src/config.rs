@@ -73,6 +73,12 @@ pub struct Config {
     pub target_partitions: usize,
     /// Data files are written to about this size.
     pub target_file_bytes: u64,
+    /// How long rows may be in the log and the tail alone; 0 is not at all.
+    pub flush_interval_ms: u64,
+    /// Tails of this size are flushed earlier.
+    pub flush_bytes: u64,
+    /// What all tails together may take.
+    pub tail_bytes_max: usize,
     /// The default of `statement_timeout`; 0 for none.
     pub statement_timeout_ms: u64,
     /// How long running statements may take at shutdown.
@@ -120,6 +126,9 @@ impl Config {
                 partitions => partitions,
             },
             target_file_bytes: number(&settings, "target_file_bytes"),
+            flush_interval_ms: number(&settings, "flush_interval_ms"),
+            flush_bytes: number(&settings, "flush_bytes"),
+            tail_bytes_max: number(&settings, "tail_bytes_max"),
             statement_timeout_ms: number(&settings, "statement_timeout_ms"),
             shutdown_deadline_ms: number(&settings, "shutdown_deadline_ms"),
             file_locations: list(settings.get("file_locations")),

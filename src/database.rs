@@ -19,6 +19,7 @@ use crate::session::{Login, Server, Session, Sessions};
 use crate::tables::Stores;
 
 mod check;
+mod flusher;
 
 pub use check::Report;
 
@@ -64,11 +65,12 @@ impl Database {
         let lock = FolderLock::take(&folder)?;
         let catalog = Catalog::open(&folder.join("catalog.sqlite"))?;
         let stores = Arc::new(Stores::new(config.store_options.clone())?);
-        let buffer = Arc::new(Buffer::open(catalog, Arc::clone(&stores), clock, &folder.join(LOG)).await?);
+        let buffer = Arc::new(Buffer::open(catalog, Arc::clone(&stores), clock, &folder.join(LOG), config.tail_bytes_max).await?);
         clear_spill(&folder.join(SPILL))?;
         let engine = Engine::new(engine_config(&config, &folder), Arc::clone(&buffer))?;
         let tables_url = tables_url(&config, &folder)?;
         let server = Arc::new(Server::new(engine, buffer, config.clone(), tables_url, lock));
+        flusher::start(&server);
         Ok(Arc::new(Self { server, config }))
     }
 
@@ -107,7 +109,13 @@ impl Database {
     /// Starts no more statements, waits for running ones until `shutdown_deadline_ms`, then cancels them. The folder may
     /// then be opened again.
     pub async fn close(&self) -> Result<()> {
-        self.server.close(Duration::from_millis(self.config.shutdown_deadline_ms)).await
+        let deadline = Duration::from_millis(self.config.shutdown_deadline_ms);
+        self.server.drain(deadline).await?;
+        if let Err(error) = flusher::flush_all(&self.server).await {
+            tracing::warn!(%error, "rows stay in the log until the next start");
+        }
+        self.server.release(deadline).await;
+        Ok(())
     }
 
     /// Looks at every part of a database folder that no server has open.
@@ -125,6 +133,7 @@ fn engine_config(config: &Config, folder: &Path) -> EngineConfig {
         spill_bytes_max: config.spill_bytes_max,
         target_partitions: config.target_partitions,
         target_file_bytes: config.target_file_bytes,
+        uses_tails: config.flush_interval_ms > 0,
         file_locations: config.file_locations.clone(),
     }
 }

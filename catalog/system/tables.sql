@@ -1,5 +1,5 @@
 -- Tables: where they are, how large they are, what version they are at; `error` for one that cannot be opened.
 SELECT id, schema_name, table_name AS name, location, version, committed_at, rows, files, bytes,
-       0::bigint AS tail_rows, 0::bigint AS tail_bytes, NULL::bigint AS watermark_lsn, NULL::timestamptz AS event_watermark_at,
+       tail_rows, tail_bytes, tail_since, watermark_lsn, NULL::timestamptz AS event_watermark_at,
        partitioned_by, clustered_by, external, error
   FROM facts.tables

@@ -1,6 +1,7 @@
 //! Rows on their way into tails: into the log, and once they are durable into the next version of the database.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -13,6 +14,10 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Durability, Frame, Lsn, News};
 
+/// How long an append waits for tails to be flushed.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
+const ROOM_POLL: Duration = Duration::from_millis(5);
+
 /// Rows that the log has, or a change without any, and who waits for them.
 pub(super) struct Arrival {
     rows: Option<(Oid, RecordBatch)>,
@@ -23,6 +28,7 @@ impl Buffer {
     /// Adds rows, which have exactly the table's columns and were checked under `planned`. When it returns they are as
     /// durable as was asked for, and visible. Where the definition is another one by now, the error is 40001.
     pub async fn append(&self, planned: &RelationDef, rows: &[RecordBatch], durability: Durability) -> Result<Lsn> {
+        self.wait_for_room().await?;
         let gate = Arc::clone(&self.current().open(planned.oid)?.gate);
         let _open = gate.read().await;
         let version = self.current();
@@ -32,6 +38,33 @@ impl Buffer {
         let mut frame = Frame::default();
         frame.push(planned.oid, format, &rows)?;
         self.submit(frame, durability, Some((planned.oid, rows))).await
+    }
+
+    /// How much memory all tails take.
+    pub fn tail_bytes(&self) -> usize {
+        self.current().tails().map(|(_, tail)| tail.bytes()).sum()
+    }
+
+    /// True where tails must be flushed for their size alone.
+    pub fn is_pressed(&self) -> bool {
+        self.tail_bytes() > self.tail_bytes_max / 2
+    }
+
+    async fn wait_for_room(&self) -> Result<()> {
+        let mut waited = Duration::ZERO;
+        while self.tail_bytes() > self.tail_bytes_max {
+            if waited >= ROOM_WAIT_MAX {
+                return Err(Error::new(
+                    ErrorKind::ConfigurationLimitExceeded,
+                    "rows come faster than they can be written to files",
+                )
+                .detail(format!("The rows that wait take more than tail_bytes_max, {} bytes.", self.tail_bytes_max))
+                .hint("Try again later. The server's log says if flushes fail."));
+            }
+            self.clock.sleep(ROOM_POLL).await;
+            waited += ROOM_POLL;
+        }
+        Ok(())
     }
 
     /// Waits until everything that was appended before is durable.

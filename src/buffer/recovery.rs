@@ -6,11 +6,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+
 use super::append::Arrival;
-use super::{OpenTable, TableState, watermark};
+use super::tail::conformed;
+use super::{OpenTable, TableState};
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::log::{Log, LogOptions, Lsn, Opened};
 
 /// The file with the log's own name: a log that was lost and begun anew is another one, whose numbers mean nothing to tables.
@@ -19,8 +22,6 @@ const NAME_FILE: &str = "name";
 /// A log that was read, and what it says beside the rows.
 pub(super) struct Recovered {
     pub opened: Opened,
-    /// The name under which tables keep their watermark.
-    pub app: String,
     /// The greatest watermark: a number that must not be used again.
     pub used: Lsn,
     /// The oldest change of a table that cannot be opened.
@@ -29,20 +30,16 @@ pub(super) struct Recovered {
 
 /// Reads the log, and puts rows after each table's watermark into its tail.
 pub(super) fn recover(folder: &Path, clock: &Clock, tables: &mut HashMap<Oid, TableState>) -> Result<Recovered> {
-    let app = name(folder)?;
     let now_ms = clock.now().timestamp_millis();
     let (mut used, mut kept_from, mut rows) = (Lsn::ZERO, None, 0_usize);
-    let mut marks: HashMap<Oid, Lsn> = HashMap::new();
-    for (oid, state) in tables.iter() {
+    for state in tables.values() {
         if let TableState::Open(open) = state {
-            let mark = watermark(&open.snapshot, &app);
-            used = used.max(mark);
-            marks.insert(*oid, mark);
+            used = used.max(open.watermark);
         }
     }
     let opened = Log::<Arrival>::open(folder, LogOptions::default(), &mut |logged| {
         match tables.get_mut(&logged.table) {
-            Some(TableState::Open(open)) if marks.get(&logged.table).is_none_or(|mark| *mark < logged.lsn) => {
+            Some(TableState::Open(open)) if open.watermark < logged.lsn => {
                 let lsn = logged.lsn;
                 let batch = logged.decode()?;
                 rows += batch.num_rows();
@@ -59,25 +56,22 @@ pub(super) fn recover(folder: &Path, clock: &Clock, tables: &mut HashMap<Oid, Ta
     if rows > 0 {
         tracing::info!(rows, "rows that were in the log alone are back");
     }
-    Ok(Recovered { opened, app, used, kept_from })
+    Ok(Recovered { opened, used, kept_from })
 }
 
-fn take(open: &mut OpenTable, lsn: Lsn, now_ms: i64, rows: &arrow::array::RecordBatch) -> Result<()> {
-    if rows.schema_ref() != open.format.schema() {
-        return Err(Error::new(
-            ErrorKind::DataCorrupted,
-            format!("rows in the log have other columns than the table at \"{}\"", open.table.location()),
-        ));
-    }
-    open.tail = Arc::new(open.tail.appended(lsn, now_ms, rows)?);
+fn take(open: &mut OpenTable, lsn: Lsn, now_ms: i64, rows: &RecordBatch) -> Result<()> {
+    let rows = conformed(rows, open.format.schema())?;
+    open.tail = Arc::new(open.tail.appended(lsn, now_ms, &rows)?);
     Ok(())
 }
 
-/// The name of the log in `folder`; a new one where it has none.
-fn name(folder: &Path) -> Result<String> {
+/// The name of the log in `folder`, under which tables keep their watermarks; a new one where it has none.
+pub(super) fn name(folder: &Path) -> Result<String> {
     let path = folder.join(NAME_FILE);
-    if let Ok(name) = std::fs::read_to_string(&path) {
-        return Ok(name.trim().to_owned());
+    match std::fs::read_to_string(&path) {
+        Ok(name) if !name.is_empty() => return Ok(name),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
     }
     crate::log::make_folder(folder)?;
     let name = format!("headwater/{}", uuid::Uuid::new_v4());

@@ -7,9 +7,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, GenericByteViewArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{concat_batches, take};
-use arrow::datatypes::{ByteViewType, DataType};
+use arrow::array::{
+    Array, ArrayRef, AsArray, GenericByteViewArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
+};
+use arrow::compute::{CastOptions, cast_with_options, concat_batches, take};
+use arrow::datatypes::{ByteViewType, DataType, FieldRef, SchemaRef};
 
 use crate::error::Result;
 use crate::log::Lsn;
@@ -91,6 +93,16 @@ impl Tail {
         Self { chunks: self.chunks[gone..].to_vec(), sealed: self.sealed.saturating_sub(gone) }
     }
 
+    /// The same rows under other columns, for a table whose columns another program has changed.
+    pub fn conformed(&self, schema: &SchemaRef) -> Result<Self> {
+        let conform = |chunk: &Arc<Chunk>| {
+            let rows = conformed(&chunk.rows, schema)?;
+            Chunk::new((chunk.first, chunk.last), chunk.since_ms, &rows).map(Arc::new)
+        };
+        let chunks = self.chunks.iter().map(conform).collect::<Result<_>>()?;
+        Ok(Self { chunks, sealed: self.sealed })
+    }
+
     /// The rows, in the order of their changes.
     pub fn chunks(&self) -> &[Arc<Chunk>] {
         &self.chunks
@@ -125,6 +137,18 @@ impl Tail {
     pub fn bytes(&self) -> usize {
         self.chunks.iter().map(|chunk| chunk.bytes).sum()
     }
+}
+
+/// Rows with exactly these columns, found by name: those that are missing are null.
+pub(super) fn conformed(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let column = |field: &FieldRef| match rows.column_by_name(field.name()) {
+        Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
+        Some(column) => cast_with_options(column, field.data_type(), &CastOptions { safe: false, ..Default::default() }),
+        None => Ok(new_null_array(field.data_type(), rows.num_rows())),
+    };
+    let columns: Vec<ArrayRef> = schema.fields().iter().map(column).collect::<Result<_, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
 /// The rows without memory that is not theirs: a slice, or a text of a filtered batch, keeps all of the whole.

@@ -70,6 +70,20 @@ pub const SERVER_SETTINGS: &[Setting] = &[
         "0",
         "Parts that a statement's plan is cut into and run at a time; 0 is one for each core.",
     ),
+    setting(
+        "flush_interval_ms",
+        Kind::Milliseconds,
+        "10s",
+        "Rows of small INSERTs are durable in the log and visible at once; this long after they came they are in files, \
+         where other programs see them. 0: every statement writes its own files.",
+    ),
+    setting("flush_bytes", Kind::Bytes, "64MiB", "A table with this many bytes of such rows writes them to files earlier."),
+    setting(
+        "tail_bytes_max",
+        Kind::Bytes,
+        "512MiB",
+        "Memory that such rows of all tables may take. Who adds more waits, and fails with 53400 if the flushes do not keep up.",
+    ),
     setting("target_file_bytes", Kind::Bytes, "128MiB", "Data files are written to about this size."),
     setting(
         "statement_timeout_ms",

@@ -28,6 +28,8 @@ pub struct EngineConfig {
     pub spill_bytes_max: u64,
     /// Partitions a plan is cut into.
     pub target_partitions: usize,
+    /// Few rows go to the tail of their table; otherwise every statement writes files.
+    pub uses_tails: bool,
     /// Files that tables write aim at this size.
     pub target_file_bytes: u64,
     /// Folders and URLs that `read_*` functions and COPY may name.

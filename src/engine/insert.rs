@@ -104,7 +104,7 @@ impl Engine {
         let items = insert.returning.as_deref();
         let returned = self.returning(scope, &target, items, written.as_ref(), parameters, cancel).await;
         let returned = stored.or_discard(returned).await?;
-        let rows = self.added(&target.relation, stored, cancel).await?;
+        let rows = self.added(scope, &target.relation, stored, cancel).await?;
         Ok(Affected { rows, returned })
     }
 
@@ -126,7 +126,7 @@ impl Engine {
         let stream = self.run_plan(scope, &clustered(relation, plan)?, cancel).await?;
         let rows = self.checked(scope, relation, stream)?;
         let stored = self.stored(scope, relation, rows, cancel).await?;
-        self.added(relation, stored, cancel).await
+        self.added(scope, relation, stored, cancel).await
     }
 
     /// Few rows stay in memory, for the tail; many go to files that nobody sees yet.
@@ -137,11 +137,12 @@ impl Engine {
         mut rows: SendableRecordBatchStream,
         cancel: &CancellationToken,
     ) -> Result<Stored> {
+        files_of(scope, relation)?.check_writable()?;
         let (mut few, mut bytes) = (Vec::new(), 0);
         while let Some(batch) = rows.next().await.transpose()? {
             bytes += batch.get_array_memory_size();
             few.push(batch);
-            if bytes > TAIL_STATEMENT_BYTES_MAX {
+            if bytes > TAIL_STATEMENT_BYTES_MAX || !self.config().uses_tails {
                 let schema = rows.schema();
                 let all = futures::stream::iter(few.into_iter().map(Ok)).chain(rows);
                 let all = Box::pin(RecordBatchStreamAdapter::new(schema, all));
@@ -154,12 +155,18 @@ impl Engine {
     }
 
     /// Makes stored rows durable and visible: only a commit of files waits for other writers. Gives their number.
-    async fn added(&self, relation: &RelationDef, stored: Stored, cancel: &CancellationToken) -> Result<u64> {
+    async fn added(
+        &self,
+        scope: &Scope,
+        relation: &RelationDef,
+        stored: Stored,
+        cancel: &CancellationToken,
+    ) -> Result<u64> {
         let count = stored.rows();
         match stored {
             _ if count == 0 => {}
             Stored::Rows(_) if cancel.is_cancelled() => return Err(crate::engine::run::canceled()),
-            Stored::Rows(rows) => self.buffer().append(relation, &rows, Durability::Synced).await.map(drop)?,
+            Stored::Rows(rows) => self.buffer().append(relation, &rows, durability(scope)).await.map(drop)?,
             Stored::Files(files, added) => {
                 let writer = files.lock_for(&added).await?;
                 self.commit(relation.oid, writer, Change::append(added), cancel).await?;
@@ -212,6 +219,14 @@ impl Engine {
         }
         let rows = self.stored_rows(scope, &target.relation, plan, &fillings, &[mark])?;
         Ok(InsertPlan { target, rows })
+    }
+}
+
+/// What the session wants to wait for.
+fn durability(scope: &Scope) -> Durability {
+    match (scope.functions.read_setting)("synchronous_commit").as_deref() {
+        Some("off") => Durability::Written,
+        _ => Durability::Synced,
     }
 }
 

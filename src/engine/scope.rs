@@ -10,6 +10,8 @@ use crate::catalog::Found;
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::{ObjectName, Oid};
 use crate::engine::Engine;
+use crate::config::{Effective, SettingRow};
+use crate::engine::facts::sources::{ServerFacts, SessionFact, StatementFact};
 use crate::engine::functions::FunctionContext;
 use crate::engine::progress::Progress;
 use crate::engine::shim::operators::Operators;
@@ -41,6 +43,51 @@ impl Engine {
         let ours: Arc<dyn ExprPlanner> = Arc::new(Operators::new(Arc::clone(&functions)));
         let expr_planners = std::iter::once(ours).chain(state.expr_planners().iter().cloned()).collect();
         Scope { version, functions, progress: Arc::default(), view: None, state: Arc::new(state), expr_planners }
+    }
+}
+
+impl Engine {
+    /// The scope of work that no session asked for.
+    pub fn background_scope(&self) -> Scope {
+        let (version, now) = (self.buffer().current(), self.buffer().clock().now());
+        let functions = FunctionContext {
+            database: String::new(),
+            user: String::new(),
+            session_user: String::new(),
+            search_path: Vec::new(),
+            catalog: Arc::clone(&version.catalog),
+            time_zone: chrono_tz::UTC,
+            started_at: now,
+            server_started_at: now,
+            backend_pid: 0,
+            client_address: None,
+            read_setting: Arc::new(|_| None),
+            write_setting: Arc::new(|_, _, _| Ok(())),
+            size_of: Arc::new(|_| None),
+            server: Arc::new(Background),
+        };
+        self.scope(version, Arc::new(functions))
+    }
+}
+
+/// Whoever works without a session knows nothing of sessions.
+struct Background;
+
+impl ServerFacts for Background {
+    fn session_settings(&self) -> Vec<SettingRow> {
+        Vec::new()
+    }
+
+    fn server_settings(&self) -> Vec<Effective> {
+        Vec::new()
+    }
+
+    fn sessions(&self) -> Vec<SessionFact> {
+        Vec::new()
+    }
+
+    fn statements(&self) -> Vec<StatementFact> {
+        Vec::new()
     }
 }
 

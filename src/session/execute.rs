@@ -61,7 +61,7 @@ pub(super) async fn run(
         Statement::Optimize(optimize) => session.optimize(&scope, optimize, cancel).await,
         Statement::Vacuum(vacuum) => session.vacuum(&scope, vacuum, cancel).await,
         Statement::Analyze(_) => Ok(done("ANALYZE")),
-        Statement::Flush(flush) => session.flush(&scope, flush),
+        Statement::Flush(flush) => session.flush(&scope, flush, cancel).await,
         Statement::Describe(describe) => session.describe_relation(&scope, describe),
         Statement::DescribeHistory(history) => session.history(&scope, history).await,
         Statement::Restore(restore) => session.restore(&scope, restore, cancel).await.map(Reply::Done),

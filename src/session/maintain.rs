@@ -73,9 +73,10 @@ impl Session {
         if vacuum.dry_run { rows.reply(RowsTag::Select) } else { Ok(done("VACUUM")) }
     }
 
-    /// Rows are in files as soon as they are acknowledged: there is nothing to flush yet.
-    pub(super) fn flush(&self, scope: &Scope, flush: &Flush) -> Result<Reply> {
-        table(scope, &flush.table)?;
+    /// Rows that the log alone holds go to files.
+    pub(super) async fn flush(&self, scope: &Scope, flush: &Flush, cancel: &CancellationToken) -> Result<Reply> {
+        let relation = table(scope, &flush.table)?;
+        self.server.engine().flush(scope, &relation, cancel).await?;
         Ok(done("FLUSH TABLE"))
     }
 
@@ -85,6 +86,7 @@ impl Session {
             TimePoint::Version(version) => At::Version(*version),
             TimePoint::Timestamp(expression) => At::Timestamp(self.server.engine().moment(scope, expression)?),
         };
+        self.server.engine().flush(scope, &relation, cancel).await?;
         let snapshot = scope.version.table(relation.oid)?.restore(&at, cancel).await?;
         self.server.buffer().follow(relation.oid, snapshot)?;
         Ok(Tag("RESTORE TABLE".to_owned()))

@@ -105,19 +105,24 @@ impl Server {
         &self.statements
     }
 
-    /// Refuses new statements, waits for the running ones until the deadline, cancels the rest, and gives the folder free.
-    pub(crate) async fn close(&self, deadline: Duration) -> Result<()> {
+    /// Refuses new statements, waits for the running ones until the deadline, cancels the rest.
+    pub(crate) async fn drain(&self, deadline: Duration) -> Result<()> {
         self.sessions.closing.store(true, Ordering::SeqCst);
         if !self.sessions.drain(self.clock(), deadline).await {
             return Err(Error::new(ErrorKind::ObjectInUse, "a statement does not end although it was cancelled")
                 .detail("The lock of the database folder is held until this process ends."));
         }
+        Ok(())
+    }
+
+    /// Ends what goes on without statements, and gives the folder free.
+    pub(crate) async fn release(&self, deadline: Duration) {
+        self.buffer.close();
         tokio::select! {
             () = self.buffer.stores().settle() => {}
             () = self.clock().sleep(deadline.max(CANCEL_WAIT)) => tracing::warn!("a checkpoint is cut off: the next commits write another"),
         }
         self.lock.release();
-        Ok(())
     }
 
     pub(crate) fn started_at(&self) -> DateTime<Utc> {

@@ -107,7 +107,8 @@ impl FileWriter {
         }
     }
 
-    fn check_writable(&self) -> Result<()> {
+    /// An error where we cannot write this table.
+    pub fn check_writable(&self) -> Result<()> {
         match self.snapshot.read_only_reason() {
             None => Ok(()),
             Some(feature) => Err(Error::unsupported(format!(

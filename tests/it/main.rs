@@ -9,6 +9,7 @@ mod rows;
 mod server;
 
 // Properties of the source itself: floors, fences, sizes, banned words.
+mod tail;
 mod tidy;
 mod tls;
 

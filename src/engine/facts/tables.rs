@@ -12,7 +12,7 @@ use crate::engine::facts::shapes::Shape;
 use crate::engine::facts::{Fact, FactContext, Key, Maker, Row};
 use crate::engine::functions::value::{Value, text_list};
 use crate::engine::write::is_clustered;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tables::{CommitRecord, FileEntry, Snapshot};
 
 pub(super) const FACTS: &[Fact] = &[
@@ -67,15 +67,22 @@ fn tables(context: &FactContext, shape: &'static Shape, key: Option<&Key>) -> Re
             .set("partitioned_by", names(&table.partitioned_by))
             .set("clustered_by", names(&table.clustered_by))
             .set("external", table.external);
-        Some(match context.version.as_ref().map(|version| version.snapshot(relation.oid)) {
+        let at_rest = context.version.as_ref().map(|version| {
+            Ok((version.snapshot(relation.oid)?, version.tail(relation.oid)?, version.watermark(relation.oid)?))
+        });
+        Some(match at_rest {
             None => row,
-            Some(Err(error)) => row.set("version", Value::Null).set("error", error.to_string()),
-            Some(Ok(snapshot)) => row
+            Some(Err(error)) => row.set("version", Value::Null).set("error", Error::to_string(&error)),
+            Some(Ok((snapshot, tail, watermark))) => row
                 .set("version", snapshot.version)
                 .set("committed_at", moment_of_ms(snapshot.committed_at_ms))
-                .set("rows", optional_count(snapshot.files().rows()))
+                .set("rows", optional_count(snapshot.files().rows().map(|rows| rows + tail.rows() as u64)))
                 .set("files", count(snapshot.files().len()))
-                .set("bytes", count(snapshot.files().size_bytes())),
+                .set("bytes", count(snapshot.files().size_bytes()))
+                .set("tail_rows", count(tail.rows()))
+                .set("tail_bytes", count(tail.bytes()))
+                .set("tail_since", tail.since_ms().map_or(Value::Null, moment_of_ms))
+                .set("watermark_lsn", watermark.0),
         })
     });
     Ok(rows.collect())

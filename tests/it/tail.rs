@@ -1,0 +1,157 @@
+//! Rows in the log and the tail: visible at once, there after kill -9, in files once and never twice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use crate::server::Server;
+
+/// A server that flushes only when it is told to, or has to.
+const NEVER: [&str; 2] = ["--flush-interval-ms", "1h"];
+
+async fn number(client: &Client, sql: &str) -> i64 {
+    client.query_one(sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get(0)
+}
+
+/// Rows in the tail and files of a table.
+async fn at_rest(client: &Client, table: &str) -> (i64, i64) {
+    let sql = "SELECT tail_rows, files FROM system.tables WHERE name = $1";
+    let row = client.query_one(sql, &[&table]).await.expect("the table is there");
+    (row.get(0), row.get(1))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_the_tail_survive_kill_9_and_go_to_files_once() {
+    let mut server = Server::start_with(&NEVER);
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE t (id bigint, text text, day date) PARTITIONED BY (day)").await.unwrap();
+    for id in 0..50 {
+        let insert = format!("INSERT INTO t VALUES ({id}, 'row {id}', '2026-01-{:02}'), ({id}, NULL, NULL)", id % 3 + 1);
+        client.batch_execute(&insert).await.unwrap();
+        assert_eq!(number(&client, "SELECT count(*) FROM t").await, 2 * (id + 1));
+    }
+    assert_eq!(at_rest(&client, "t").await, (100, 0));
+    let sums = "SELECT count(*) * 1000000 + sum(id)::bigint + count(text) FROM t";
+    let before = number(&client, sums).await;
+
+    server.kill_and_restart();
+    let client = server.connect().await;
+    assert_eq!(at_rest(&client, "t").await, (100, 0));
+    assert_eq!(number(&client, sums).await, before);
+
+    client.batch_execute("FLUSH TABLE t").await.unwrap();
+    assert_eq!(at_rest(&client, "t").await, (0, 4));
+    client.batch_execute("INSERT INTO t VALUES (1000, 'after', '2026-01-01')").await.unwrap();
+    server.kill_and_restart();
+    let client = server.connect().await;
+    assert_eq!(at_rest(&client, "t").await, (1, 4));
+    assert_eq!(number(&client, "SELECT count(*) FROM t").await, 101);
+    assert_eq!(number(&client, "SELECT max(id) FROM t WHERE day = '2026-01-01'").await, 1000);
+
+    assert_eq!(server.terminate(), Some(0));
+    let checked = crate::server::headwater().args(["check", "--data"]).arg(server.folder()).output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_that_change_rows_see_those_of_the_tail() {
+    let server = Server::start_with(&NEVER);
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE t (id bigint, v bigint)").await.unwrap();
+    client.batch_execute("INSERT INTO t SELECT i, 0 FROM generate_series(1, 10) AS s(i)").await.unwrap();
+    client.batch_execute("UPDATE t SET v = 1 WHERE id <= 5").await.unwrap();
+    client.batch_execute("INSERT INTO t VALUES (11, 0)").await.unwrap();
+    client.batch_execute("DELETE FROM t WHERE id = 11 OR id = 1").await.unwrap();
+    assert_eq!(number(&client, "SELECT count(*) * 100 + sum(v)::bigint FROM t").await, 904);
+    client.batch_execute("INSERT INTO t VALUES (12, 7)").await.unwrap();
+    client
+        .batch_execute("MERGE INTO t USING (VALUES (12), (13)) AS s(id) ON t.id = s.id WHEN MATCHED THEN UPDATE SET v = 8 WHEN NOT MATCHED THEN INSERT VALUES (s.id, 9)")
+        .await
+        .unwrap();
+    assert_eq!(number(&client, "SELECT sum(v)::bigint FROM t WHERE id >= 12").await, 17);
+    client.batch_execute("INSERT INTO t VALUES (14, 0); ALTER TABLE t ADD COLUMN w bigint DEFAULT 5").await.unwrap();
+    client.batch_execute("INSERT INTO t VALUES (15, 0, 1)").await.unwrap();
+    assert_eq!(number(&client, "SELECT count(*) FROM t WHERE w IS NULL OR w = 5").await, 12);
+    client.batch_execute("TRUNCATE t; INSERT INTO t VALUES (1, 1, 1)").await.unwrap();
+    assert_eq!(number(&client, "SELECT count(*) FROM t").await, 1);
+    client.batch_execute("DROP TABLE t; CREATE TABLE t (id bigint)").await.unwrap();
+    assert_eq!(number(&client, "SELECT count(*) FROM t").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn count_min_and_max_are_known_without_a_scan() {
+    let server = Server::start_with(&NEVER);
+    let client = server.connect().await;
+    client
+        .batch_execute(
+            "CREATE TABLE t (id bigint, text text);
+             INSERT INTO t SELECT i, 'a' || i FROM generate_series(1, 1000) AS s(i);
+             FLUSH TABLE t;
+             INSERT INTO t VALUES (-5, 'z'), (NULL, NULL)",
+        )
+        .await
+        .unwrap();
+    let sql = "SELECT count(*) * 10000 + max(id) - min(id) FROM t";
+    assert_eq!(number(&client, sql).await, 10_021_005);
+    let plan: Vec<String> =
+        client.query(&format!("EXPLAIN {sql}"), &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("\n");
+    assert!(!plan.contains("Scan") && !plan.contains("DataSource"), "{plan}");
+    assert_eq!(number(&client, "SELECT count(*) FROM t WHERE text > 'z'").await, 0);
+    assert_eq!(number(&client, "SELECT count(text) FROM t").await, 1001);
+}
+
+/// Writers, flushes, updates and readers at the same time, and a kill in their midst.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flushes_beside_writers_lose_and_double_nothing() {
+    let mut server = Server::start_with(&["--flush-interval-ms", "50"]);
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE t (writer bigint, n bigint)").await.unwrap();
+    for round in 0..3_i64 {
+        let stop = Arc::new(AtomicBool::new(false));
+        let acknowledged: Vec<Arc<AtomicI64>> = (0..3).map(|_| Arc::default()).collect();
+        let mut writers = Vec::new();
+        for (writer, acknowledged) in acknowledged.iter().enumerate() {
+            let (client, stop, acknowledged) = (server.connect().await, Arc::clone(&stop), Arc::clone(acknowledged));
+            writers.push(tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let n = acknowledged.load(Ordering::Relaxed);
+                    let insert = format!("INSERT INTO t VALUES ({}, {n})", round * 10 + writer as i64);
+                    if client.batch_execute(&insert).await.is_err() {
+                        return;
+                    }
+                    acknowledged.store(n + 1, Ordering::Relaxed);
+                }
+            }));
+        }
+        // A reader never sees fewer rows than before, nor a gap.
+        for _ in 0..20 {
+            let gaps = "SELECT count(*) FROM (SELECT writer, max(n) + 1 - count(*) AS gap FROM t GROUP BY writer) WHERE gap <> 0";
+            assert_eq!(number(&client, gaps).await, 0);
+            client.batch_execute("DELETE FROM t WHERE writer = 999").await.unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        if round == 1 {
+            server.kill_and_restart();
+        } else {
+            stop.store(true, Ordering::Relaxed);
+        }
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        let client = server.connect().await;
+        for (writer, acknowledged) in acknowledged.iter().enumerate() {
+            let writer = round * 10 + writer as i64;
+            let there = number(&client, &format!("SELECT count(DISTINCT n) FROM t WHERE writer = {writer}")).await;
+            let rows = number(&client, &format!("SELECT count(*) FROM t WHERE writer = {writer}")).await;
+            let acknowledged = acknowledged.load(Ordering::Relaxed);
+            assert!(rows == there && (acknowledged..=acknowledged + 1).contains(&rows), "{rows} rows, {acknowledged} acknowledged");
+            assert!(acknowledged > 10, "the writer hardly wrote");
+        }
+        if round == 1 {
+            return;
+        }
+    }
+}
