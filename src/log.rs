@@ -30,7 +30,7 @@ pub use replay::LoggedRows;
 pub use rows::RowFormat;
 
 use appender::{Appender, Queue, Submitted};
-use replay::Replayed;
+use replay::{Replayed, Torn};
 pub use segment::make_folder;
 
 use segment::{Sealed, Segment};
@@ -108,6 +108,25 @@ pub struct Opened {
     last: Lsn,
 }
 
+/// What [`check`] has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    pub segments: usize,
+    /// The newest change.
+    pub last: Lsn,
+    /// Bytes of an end that a crash has torn: the next start cuts it.
+    pub torn_bytes: usize,
+}
+
+/// Reads the whole log in a folder and changes nothing. Damage is an error.
+pub fn check(folder: &Path) -> Result<Checked> {
+    if !folder.exists() {
+        return Ok(Checked { segments: 0, last: Lsn::ZERO, torn_bytes: 0 });
+    }
+    let read = replay::replay(folder, Torn::Leave, &mut |rows| rows.decode().map(drop))?;
+    Ok(Checked { segments: read.sealed.len(), last: read.last, torn_bytes: read.torn_bytes })
+}
+
 impl<T: Send + 'static> Log<T> {
     /// Reads the log in a folder, which is made if it is missing, and shows every change to `visit`, in order.
     /// The damage of an end that was never acknowledged is mended; other damage is an error.
@@ -117,7 +136,7 @@ impl<T: Send + 'static> Log<T> {
         visit: &mut dyn FnMut(LoggedRows<'_>) -> Result<()>,
     ) -> Result<Opened> {
         segment::make_folder(folder)?;
-        let Replayed { sealed, last } = replay::replay(folder, visit)?;
+        let Replayed { sealed, last, .. } = replay::replay(folder, Torn::Cut, visit)?;
         let shared =
             Shared { folder: folder.to_owned(), sealed: Mutex::new(sealed), active: Mutex::new((Lsn::ZERO, 0)) };
         Ok(Opened { options, shared, last })

@@ -13,7 +13,7 @@ use crate::catalog::Catalog;
 use crate::catalog::definition::RelationDef;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::database::SPILL;
+use crate::database::{LOG, SPILL};
 use crate::error::Result;
 use crate::tables::{Stores, Table};
 
@@ -92,8 +92,24 @@ pub(super) async fn run(config: &Config, folder: &Path) -> Result<Report> {
             ),
         }
     }
+    check_log(&folder.join(LOG), &mut report);
     find_leftovers(folder, &folders, &mut report)?;
     Ok(report)
+}
+
+fn check_log(folder: &Path, report: &mut Report) {
+    match crate::log::check(folder) {
+        Ok(found) if found.torn_bytes > 0 => report.leave(
+            "the log",
+            format!("a crash has torn its end: {} bytes that were never acknowledged", found.torn_bytes),
+            "Nothing: the next start cuts them off.",
+        ),
+        Ok(_) => {}
+        Err(error) => {
+            let remedy = error.hint_text().unwrap_or("Restore the folder of the log from a copy.").to_owned();
+            report.add("the log", error.to_string(), remedy);
+        }
+    }
 }
 
 async fn check_table(relation: &RelationDef, table: &Table, report: &mut Report) -> Result<()> {

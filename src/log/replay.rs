@@ -43,10 +43,23 @@ pub(super) struct Replayed {
     pub sealed: Vec<Sealed>,
     /// The greatest number that is used.
     pub last: Lsn,
+    /// Bytes of the end that a crash has torn.
+    pub torn_bytes: usize,
 }
 
-/// Shows every change to `visit`, in order; mends a torn end.
-pub(super) fn replay(folder: &Path, visit: &mut dyn FnMut(LoggedRows<'_>) -> Result<()>) -> Result<Replayed> {
+/// What is done about an end that a crash has torn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Torn {
+    Cut,
+    Leave,
+}
+
+/// Shows every change to `visit`, in order.
+pub(super) fn replay(
+    folder: &Path,
+    torn: Torn,
+    visit: &mut dyn FnMut(LoggedRows<'_>) -> Result<()>,
+) -> Result<Replayed> {
     let paths = segment::list(folder)?;
     let mut replayed = Replayed::default();
     for (place, path) in paths.iter().enumerate() {
@@ -55,9 +68,12 @@ pub(super) fn replay(folder: &Path, visit: &mut dyn FnMut(LoggedRows<'_>) -> Res
         let Some(header) = segment::Header::decode(&bytes) else {
             if is_newest && bytes.len() <= segment::HEADER_BYTES {
                 // The crash came while the segment was made: nothing was ever written to it.
-                tracing::warn!(segment = %path.display(), "an empty segment of the log is removed");
-                std::fs::remove_file(path)?;
-                segment::sync_folder(folder)?;
+                replayed.torn_bytes = bytes.len();
+                if torn == Torn::Cut {
+                    tracing::warn!(segment = %path.display(), "an empty segment of the log is removed");
+                    std::fs::remove_file(path)?;
+                    segment::sync_folder(folder)?;
+                }
                 break;
             }
             return Err(damage(path, 0, "its header is not one"));
@@ -75,7 +91,10 @@ pub(super) fn replay(folder: &Path, visit: &mut dyn FnMut(LoggedRows<'_>) -> Res
             if !is_newest || reader.is_durable_behind() {
                 return Err(damage(path, end, &format!("change {next} is not whole")));
             }
-            cut(path, end, bytes.len())?;
+            replayed.torn_bytes = bytes.len() - end;
+            if torn == Torn::Cut {
+                cut(path, end, bytes.len())?;
+            }
         }
         replayed.last = Lsn(next.0 - 1);
         if !is_newest || next > header.first {
