@@ -21,7 +21,7 @@ use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Log, Lsn, RowFormat};
+use crate::log::{Log, LogStatus, Lsn, RowFormat};
 use crate::metrics::{Counter, Metrics};
 use crate::tables;
 use crate::tables::{Stores, Table};
@@ -32,7 +32,7 @@ mod recovery;
 mod tail;
 
 pub use append::refuse_changed;
-pub use tail::{Chunk, Tail};
+pub use tail::Tail;
 
 use append::Arrival;
 
@@ -341,6 +341,11 @@ impl Buffer {
     pub async fn close_gate(&self, oid: Oid) -> Result<tokio::sync::OwnedRwLockWriteGuard<()>> {
         let gate = Arc::clone(&self.current().open(oid)?.gate);
         Ok(gate.write_owned().await)
+    }
+
+    /// What the log holds.
+    pub fn log_status(&self) -> LogStatus {
+        self.log.status()
     }
 
     /// Takes no more rows; what came is durable when it returns.

@@ -109,7 +109,11 @@ impl Database {
     /// Starts no more statements, waits for running ones until `shutdown_deadline_ms`, then cancels them. The folder may
     /// then be opened again.
     pub async fn close(&self) -> Result<()> {
-        let deadline = Duration::from_millis(self.config.shutdown_deadline_ms);
+        self.close_within(Duration::from_millis(self.config.shutdown_deadline_ms)).await
+    }
+
+    /// As [`Database::close`], with another deadline for statements that run.
+    pub async fn close_within(&self, deadline: Duration) -> Result<()> {
         self.server.drain(deadline).await?;
         if let Err(error) = flusher::flush_all(&self.server).await {
             tracing::warn!(%error, "rows stay in the log until the next start");

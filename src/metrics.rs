@@ -41,6 +41,12 @@ pub enum Gauge {
     MemoryBytesMax,
     /// Tables of the database.
     Tables,
+    /// Memory of rows that no file holds yet.
+    TailBytes,
+    /// The write-ahead log on disk.
+    LogBytes,
+    /// Its newest change.
+    LogLsn,
 }
 
 /// Name and help, in the order of [`Counter`].
@@ -57,12 +63,15 @@ const COUNTERS: [(Counter, &str, &str); 5] = [
 ];
 
 /// Name and help, in the order of [`Gauge`].
-const GAUGES: [(Gauge, &str, &str); 5] = [
+const GAUGES: [(Gauge, &str, &str); 8] = [
     (Gauge::ConnectionsOpen, "connections_open", "Clients that are connected."),
     (Gauge::StatementsRunning, "statements_running", "Statements that run."),
     (Gauge::MemoryBytes, "memory_bytes", "Memory that running statements hold."),
     (Gauge::MemoryBytesMax, "memory_bytes_max", "Memory that statements may share."),
     (Gauge::Tables, "tables", "Tables of the database."),
+    (Gauge::TailBytes, "tail_bytes", "Memory of rows that no file holds yet."),
+    (Gauge::LogBytes, "log_bytes", "The write-ahead log on disk."),
+    (Gauge::LogLsn, "log_lsn", "The newest change of the write-ahead log."),
 ];
 
 /// Upper bounds of the histogram of statements' times, in milliseconds.

@@ -115,7 +115,7 @@ impl Server {
             () = clock.sleep(deadline) => {}
         }
         // Cancels what still runs, so that clients are told, before the connections are cut.
-        self.database.server().close(Duration::ZERO).await?;
+        self.database.close_within(Duration::ZERO).await?;
         tokio::select! {
             _ = &mut ended => return Ok(()),
             () = clock.sleep(LAST_WORDS) => {}

@@ -165,7 +165,7 @@ impl Engine {
         let count = stored.rows();
         match stored {
             _ if count == 0 => {}
-            Stored::Rows(_) if cancel.is_cancelled() => return Err(crate::engine::run::canceled()),
+            Stored::Rows(_) if cancel.is_cancelled() => return Err(Error::canceled()),
             Stored::Rows(rows) => self.buffer().append(relation, &rows, durability(scope)).await.map(drop)?,
             Stored::Files(files, added) => {
                 let writer = files.lock_for(&added).await?;

@@ -9,7 +9,7 @@ use datafusion::sql::sqlparser::ast::{self, Spanned, TableFactor};
 
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::ObjectName;
-use crate::catalog::{Found, Snapshot};
+use crate::catalog::Found;
 use crate::dialect;
 use crate::engine::{Engine, Scope};
 use crate::buffer::refuse_changed;

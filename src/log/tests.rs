@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
-use arrow::datatypes::{DataType, Field, Schema};
 use tempfile::TempDir;
 
 use super::{Durability, Frame, Log, LogOptions, Lsn, News, Opened, RowFormat};

@@ -55,6 +55,10 @@ impl Server {
         metrics.set(Gauge::MemoryBytes, self.engine().memory_bytes());
         metrics.set(Gauge::MemoryBytesMax, self.config().memory_bytes_max);
         metrics.set(Gauge::Tables, tables);
+        let log = self.buffer().log_status();
+        metrics.set(Gauge::TailBytes, self.buffer().tail_bytes());
+        metrics.set(Gauge::LogBytes, usize::try_from(log.bytes).unwrap_or(usize::MAX));
+        metrics.set(Gauge::LogLsn, usize::try_from(log.last.0).unwrap_or_default());
         metrics.render()
     }
 }

@@ -31,12 +31,16 @@ pub(super) async fn server(folder: &Path) -> Arc<Server> {
 async fn server_on(folder: &Path, stores: Stores, location: String) -> Arc<Server> {
     let (config, stores) = (Config::in_folder(folder), Arc::new(stores));
     let catalog = Catalog::in_memory().unwrap();
-    let buffer = Arc::new(Buffer::open(catalog, Arc::clone(&stores), Clock::Real).await);
+    let log = folder.join("log");
+    let opened = Buffer::open(catalog, Arc::clone(&stores), Clock::Real, &log, config.tail_bytes_max).await;
+    let buffer = Arc::new(opened.unwrap());
     let engine = EngineConfig {
         memory_bytes_max: config.memory_bytes_max,
         spill_folder: folder.join("spill"),
         spill_bytes_max: config.spill_bytes_max,
         target_partitions: 2,
+        // What these tests look at are commits.
+        uses_tails: false,
         target_file_bytes: config.target_file_bytes,
         file_locations: vec![location],
     };
