@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::program::run;
 use crate::rows::told;
-use crate::server::{Server, headwater};
+use crate::server::{WITHOUT_TAILS, Server, headwater};
 
 /// The exit code and what is printed.
 fn check(data: &Path) -> (Option<i32>, String) {
@@ -27,7 +27,7 @@ fn commit_file(table: &Path, version: i64) -> PathBuf {
 async fn damage_older_than_the_newest_checkpoint_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let mut server = Server::open(&data, &[]);
+    let mut server = Server::open(&data, &WITHOUT_TAILS);
     let client = server.connect().await;
     assert_eq!(told(&client, "CREATE TABLE t (n int)").await, "done 0");
     for n in 1..=3 {
@@ -67,7 +67,7 @@ async fn damage_older_than_the_newest_checkpoint_is_found() {
     assert!(found.contains("2 problems"), "{found}");
 
     // What does not need the damaged commits still serves.
-    let server = Server::open(&data, &[]);
+    let server = Server::open(&data, &WITHOUT_TAILS);
     let client = server.connect().await;
     assert_eq!(told(&client, "SELECT count(*) FROM t").await, "99");
     assert_eq!(told(&client, "SELECT count(*) FROM t VERSION AS OF 6").await, "5");
@@ -81,19 +81,19 @@ async fn damage_older_than_the_newest_checkpoint_is_found() {
 async fn a_catalog_that_disagrees_with_a_log_is_found_and_mended_by_a_start() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let mut server = Server::open(&data, &[]);
+    let mut server = Server::open(&data, &WITHOUT_TAILS);
     assert_eq!(told(&server.connect().await, "CREATE TABLE t (n int)").await, "done 0");
     assert_eq!(server.terminate(), Some(0));
     let catalog = data.join("catalog.sqlite");
     let before = fs::read(&catalog).unwrap();
-    server = Server::open(&data, &[]);
+    server = Server::open(&data, &WITHOUT_TAILS);
     assert_eq!(told(&server.connect().await, "ALTER TABLE t ADD COLUMN extra text").await, "done 0");
     assert_eq!(server.terminate(), Some(0));
     fs::write(&catalog, before).unwrap();
     let (code, found) = check(&data);
     assert_eq!(code, Some(1), "{found}");
     assert!(found.contains("table \"t\": the catalog and the table's log have different columns"), "{found}");
-    server = Server::open(&data, &[]);
+    server = Server::open(&data, &WITHOUT_TAILS);
     assert_eq!(told(&server.connect().await, "SELECT count(extra) FROM t").await, "0");
     assert_eq!(server.terminate(), Some(0));
     assert_eq!(check(&data), (Some(0), "1 tables, 0 files: sound\n".to_owned()));
@@ -103,7 +103,7 @@ async fn a_catalog_that_disagrees_with_a_log_is_found_and_mended_by_a_start() {
 async fn what_is_left_over_is_told_and_is_no_damage() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let mut server = Server::open(&data, &[]);
+    let mut server = Server::open(&data, &WITHOUT_TAILS);
     let client = server.connect().await;
     assert_eq!(told(&client, "CREATE TABLE t (n int)").await, "done 0");
     assert_eq!(told(&client, "INSERT INTO t VALUES (1)").await, "done 1");

@@ -12,8 +12,19 @@ pub type Rows = BTreeMap<Vec<String>, i64>;
 
 /// A new database, in a folder that lasts as long as the test.
 pub async fn database() -> (tempfile::TempDir, Arc<Database>) {
+    open(|_| {}).await
+}
+
+/// A new database in which every statement writes files: there is a version for each.
+pub async fn database_without_tails() -> (tempfile::TempDir, Arc<Database>) {
+    open(|config| config.flush_interval_ms = 0).await
+}
+
+async fn open(edit: impl FnOnce(&mut Config)) -> (tempfile::TempDir, Arc<Database>) {
     let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(Config::in_folder(folder.path())).await.unwrap();
+    let mut config = Config::in_folder(folder.path());
+    edit(&mut config);
+    let database = Database::open(config).await.unwrap();
     (folder, database)
 }
 

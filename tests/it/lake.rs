@@ -6,9 +6,9 @@ use headwater::{Reply, Session};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::embedded::{Rows, counted, database, done, lines};
+use crate::embedded::{Rows, counted, database, database_without_tails, done, lines};
 use crate::rows::{Answer, ask};
-use crate::server::Server;
+use crate::server::{Server, WITHOUT_TAILS};
 
 /// A statement that changes `t (k, v)` somehow.
 fn random_statement(random: &mut StdRng) -> String {
@@ -31,7 +31,7 @@ fn random_statement(random: &mut StdRng) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_changes_lead_from_one_version_to_another() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database_without_tails().await;
     let session = database.session().unwrap();
     let mut random = StdRng::seed_from_u64(20_261_121);
     done(&session, "CREATE TABLE t (k int, v int)").await;
@@ -75,7 +75,7 @@ async fn the_changes_lead_from_one_version_to_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_query_reads_on_while_its_files_are_replaced_and_vacuumed() {
-    let (folder, database) = database().await;
+    let (folder, database) = database_without_tails().await;
     let (reader, writer) = (database.session().unwrap(), database.session().unwrap());
     done(&writer, "CREATE TABLE t (n bigint)").await;
     for part in 0..8 {
@@ -161,7 +161,7 @@ async fn a_load_that_began_before_the_table_changed_its_columns_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn explain_analyze_tells_what_was_pruned() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database_without_tails().await;
     let session = database.session().unwrap();
     done(&session, "CREATE TABLE t (n bigint, v text)").await;
     for part in 0..5 {
@@ -223,7 +223,7 @@ async fn a_crash_between_log_and_catalog_is_mended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn zorder_lets_filters_on_either_column_skip_files() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database_without_tails().await;
     let session = database.session().unwrap();
     done(
         &session,
@@ -255,7 +255,7 @@ async fn zorder_lets_filters_on_either_column_skip_files() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_clustered_by_several_columns_lie_along_a_curve() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database_without_tails().await;
     let session = database.session().unwrap();
     let rows = |from: u32, count: u32| {
         format!(
@@ -297,7 +297,7 @@ async fn tables_clustered_by_several_columns_lie_along_a_curve() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_is_found_in_one_file_of_a_table_clustered_by_its_key() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database_without_tails().await;
     let session = database.session().unwrap();
     done(&session, "CREATE TABLE t (k bigint, v text) CLUSTER BY (k) WITH (target_file_bytes = 200000)").await;
     let rows = "SELECT (n * 7919) % 100003, md5(n::text) FROM generate_series(1, 60000::bigint) AS g(n)";
@@ -310,7 +310,7 @@ async fn a_row_is_found_in_one_file_of_a_table_clustered_by_its_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_past_is_found_by_its_time() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database_without_tails().await;
     let session = database.session().unwrap();
     done(&session, "SET TimeZone = 'Asia/Tokyo'").await;
     done(&session, "CREATE TABLE t (n int)").await;
@@ -346,7 +346,7 @@ async fn pruning(session: &Session, query: &str) -> (usize, usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn maintenance_is_in_the_history() {
-    let (folder, database) = database().await;
+    let (folder, database) = database_without_tails().await;
     let session = database.session().unwrap();
     done(&session, "CREATE TABLE t (n int)").await;
     for n in 0..3 {
@@ -368,7 +368,7 @@ async fn maintenance_is_in_the_history() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_statement_tells_how_far_it_is() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database_without_tails().await;
     let (worker, watcher) = (database.session().unwrap(), database.session().unwrap());
     done(&worker, "CREATE TABLE t (n bigint)").await;
     for part in 0..8 {
@@ -394,7 +394,7 @@ async fn a_running_statement_tells_how_far_it_is() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_open_portal_or_a_transaction_reads_is_not_vacuumed() {
-    let server = Server::start();
+    let server = Server::start_with(&WITHOUT_TAILS);
     let (mut reader, writer) = (server.connect().await, server.connect().await);
     assert_eq!(ask(&writer, "CREATE TABLE t (n bigint)").await, Answer::Done(0));
     for part in 0..4 {
@@ -428,7 +428,7 @@ async fn what_an_open_portal_or_a_transaction_reads_is_not_vacuumed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_writes_again_only_the_files_that_hold_its_keys() {
-    let (_folder, database) = database().await;
+    let (_folder, database) = database_without_tails().await;
     let session = database.session().unwrap();
     done(&session, "CREATE TABLE t (k bigint, v text)").await;
     for part in 0..10 {

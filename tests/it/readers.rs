@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::program::{python, root, text_of};
 use crate::rows::{Answer, ask, told};
-use crate::server::Server;
+use crate::server::{Server, WITHOUT_TAILS};
 
 /// The table of the test: partitioned, changed, with NULLs, decimals, a new column and removed rows.
 const STATEMENTS: [&str; 7] = [
@@ -20,7 +20,7 @@ const STATEMENTS: [&str; 7] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deltalake_and_duckdb_see_the_same_rows() {
-    let server = Server::start();
+    let server = Server::start_with(&WITHOUT_TAILS);
     let client = server.connect().await;
     for sql in STATEMENTS {
         let answer = ask(&client, sql).await;
@@ -53,8 +53,8 @@ const FLIGHT_CHANGES: [(&str, &str); 3] = [
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_flights_are_the_same_for_everybody() {
     let source = flights();
-    let server =
-        Server::start_with(&["--file-locations", source.parent().expect("a file has a folder").to_str().unwrap()]);
+    let folder = source.parent().expect("a file has a folder").to_str().unwrap();
+    let server = Server::start_with(&[&WITHOUT_TAILS[..], &["--file-locations", folder]].concat());
     let client = server.connect().await;
     let create = "CREATE TABLE flights (date text NOT NULL, delay bigint, distance bigint, origin text, destination text, \
          month text GENERATED ALWAYS AS (substr(date, 1, 2)) STORED, CHECK (distance >= 0)) PARTITIONED BY (month)";
@@ -82,7 +82,8 @@ const TPCH_TABLES: [&str; 8] = ["region", "nation", "supplier", "customer", "par
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn duckdb_answers_tpch_over_our_tables_as_we_do() {
     let source = tpch();
-    let server = Server::start_with(&["--file-locations", source.to_str().unwrap()]);
+    let flags = ["--file-locations", source.to_str().unwrap()];
+    let server = Server::start_with(&[&WITHOUT_TAILS[..], &flags].concat());
     let client = server.connect().await;
     let mut script = Command::new(python());
     script.arg(root().join("tests/interop/tpch.py")).arg(root().join("benches/tpch"));

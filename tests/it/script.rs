@@ -14,6 +14,7 @@
 //! ```
 //!
 //! `# only headwater` anywhere says that PostgreSQL does not have the feature; other files must hold on both servers.
+//! `# every statement writes files` runs the file on a server without tails: it looks at versions and files.
 //! `# not yet: reason` on the line before a record says that headwater does not answer so yet; a record that holds although it
 //! is marked fails, so that the list can only shrink. HEADWATER_MARK=1 marks what fails now.
 //! With HEADWATER_BLESS=1 the answers of PostgreSQL (or ours, for such files) are written into the file.
@@ -54,6 +55,7 @@ pub enum Header {
 pub struct Script {
     pub records: Vec<Record>,
     pub only_headwater: bool,
+    pub writes_files: bool,
     after: String,
 }
 
@@ -80,7 +82,8 @@ impl Script {
             records.push(Record { line: at + 1, before, header, sql: body[..split].join("\n"), not_yet, expected });
             at = end;
         }
-        Ok(Self { records, only_headwater: text.contains("# only headwater"), after: before })
+        let (only_headwater, writes_files) = (text.contains("# only headwater"), text.contains("# every statement writes files"));
+        Ok(Self { records, only_headwater, writes_files, after: before })
     }
 
     /// The text of the file.

@@ -14,6 +14,9 @@ use crate::program::{Running, read_until};
 /// How long a server may take to stop when it is told to.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
+/// A server on which every statement writes files: there is a version for each.
+pub const WITHOUT_TAILS: [&str; 2] = ["--flush-interval-ms", "0"];
+
 /// A running server; it ends, and its folder goes, with the test.
 pub struct Server {
     program: Running,
