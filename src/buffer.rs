@@ -21,29 +21,34 @@ use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Log, LogStatus, Lsn, RowFormat};
+use crate::log::{Log, LogOptions, LogStatus, Lsn, RowFormat};
 use crate::metrics::{Counter, Metrics};
 use crate::tables;
 use crate::tables::{Stores, Table};
 
 mod append;
 mod mend;
+mod notes;
 mod recovery;
 mod tail;
 
-pub use append::refuse_changed;
+pub use append::{Addition, refuse_changed};
+pub use notes::{Claim, ClaimedKey};
 pub use tail::Tail;
 
 use append::Arrival;
+use notes::{Keys, Positions};
 
 /// Tables opened at the same time at start.
 const OPEN_CONCURRENCY_MAX: usize = 16;
 
 /// One consistent view of all tables and of the catalog.
+#[derive(Clone)]
 pub struct DbVersion {
     /// The definitions.
     pub catalog: Arc<crate::catalog::Snapshot>,
     tables: Arc<HashMap<Oid, TableState>>,
+    positions: Positions,
     /// The newest change of the log that the version contains.
     pub lsn: Lsn,
 }
@@ -128,7 +133,7 @@ impl DbVersion {
             open.snapshot = snapshot;
             open.tail = Arc::default();
         }
-        Self { catalog: Arc::clone(&self.catalog), tables: Arc::new(tables), lsn: self.lsn }
+        Self { tables: Arc::new(tables), ..self.clone() }
     }
 
     /// The tables with a tail.
@@ -164,11 +169,20 @@ pub struct Buffer {
     tail_bytes_max: usize,
 }
 
+/// What a buffer may take.
+pub struct BufferOptions {
+    pub log: LogOptions,
+    /// What all tails together may take.
+    pub tail_bytes_max: usize,
+}
+
 /// Rows that a flush is to write.
 pub struct Sealed {
     pub tail: Arc<Tail>,
     /// What the commit says of them: the name of this database's log, and the newest change.
     pub watermark: (String, i64),
+    /// How far sources had been read when they had brought these rows.
+    pub positions: Vec<(String, i64)>,
 }
 
 /// The current version, shared with the log's thread.
@@ -176,6 +190,7 @@ struct Published {
     current: ArcSwap<DbVersion>,
     /// Held while the next version is computed, so that no publish is lost.
     publishing: Mutex<()>,
+    keys: Arc<Keys>,
 }
 
 impl Published {
@@ -205,7 +220,7 @@ impl Buffer {
         stores: Arc<Stores>,
         clock: Clock,
         log_folder: &Path,
-        tail_bytes_max: usize,
+        options: BufferOptions,
     ) -> Result<Self> {
         let app = recovery::name(log_folder)?;
         let definitions = catalog.snapshot();
@@ -217,12 +232,14 @@ impl Buffer {
         }));
         let mut tables: HashMap<_, _> = opened.buffer_unordered(OPEN_CONCURRENCY_MAX).collect().await;
         mend_all(&catalog, &tables);
-        let recovered = recovery::recover(log_folder, &clock, &mut tables)?;
+        let recovered = recovery::recover(log_folder, options.log, &clock, &mut tables)?;
         let lsn = recovered.opened.last().max(recovered.used);
-        let version = DbVersion { catalog: catalog.snapshot(), tables: Arc::new(tables), lsn };
-        let published = Arc::new(Published { current: ArcSwap::from_pointee(version), publishing: Mutex::new(()) });
+        let positions = recovered.positions;
+        let version = DbVersion { catalog: catalog.snapshot(), tables: Arc::new(tables), positions, lsn };
+        let (current, keys) = (ArcSwap::from_pointee(version), Arc::new(recovered.keys));
+        let published = Arc::new(Published { current, publishing: Mutex::new(()), keys });
         let log = recovered.opened.start(recovered.used, append::publisher(Arc::clone(&published), clock.clone()))?;
-        let kept_from = recovered.kept_from;
+        let (kept_from, tail_bytes_max) = (recovered.kept_from, options.tail_bytes_max);
         Ok(Self { published, catalog, stores, clock, metrics: Arc::default(), log, app, kept_from, tail_bytes_max })
     }
 
@@ -256,7 +273,7 @@ impl Buffer {
                 self.metrics.count(Counter::Commits);
                 Arc::make_mut(&mut tables).insert(oid, TableState::Open(open.at(snapshot, &self.app)?));
             }
-            Ok((DbVersion { catalog: Arc::clone(&current.catalog), tables, lsn: current.lsn }, ()))
+            Ok((DbVersion { tables, ..current.clone() }, ()))
         })
     }
 
@@ -283,7 +300,7 @@ impl Buffer {
                     edited.insert(oid, TableState::Open(open));
                 }
             }
-            Ok((DbVersion { catalog, tables, lsn: current.lsn }, result))
+            Ok((DbVersion { catalog, tables, ..current.clone() }, result))
         })
     }
 
@@ -315,25 +332,29 @@ impl Buffer {
     /// Freezes the tail of a table for a flush. What nobody has waited for is durable then: a table must not hold a change
     /// whose number could be used again after a crash.
     pub async fn seal(&self, oid: Oid) -> Result<Option<Sealed>> {
-        let tail = self.published.replace(|current| {
+        let (tail, positions) = self.published.replace(|current| {
             let mut tables = HashMap::clone(&current.tables);
             let mut tail = Arc::default();
             if let Some(TableState::Open(open)) = tables.get_mut(&oid) {
                 open.tail = Arc::new(open.tail.sealed());
                 tail = Arc::clone(&open.tail);
             }
-            Ok((DbVersion { catalog: Arc::clone(&current.catalog), tables: Arc::new(tables), lsn: current.lsn }, tail))
+            Ok((DbVersion { tables: Arc::new(tables), ..current.clone() }, (tail, current.positions.of(oid))))
         })?;
         let Some(last) = tail.last() else { return Ok(None) };
         self.sync().await?;
-        Ok(Some(Sealed { tail, watermark: (self.app.clone(), last.0) }))
+        Ok(Some(Sealed { tail, watermark: (self.app.clone(), last.0), positions }))
     }
 
     /// Lets the log go up to the oldest row that no table holds.
-    pub fn release_log(&self) -> Result<()> {
+    pub async fn release_log(&self) -> Result<()> {
         let version = self.current();
         let oldest = version.tails().filter_map(|(_, tail)| tail.first()).chain(self.kept_from).min();
         let released = oldest.map_or(version.lsn, |oldest| Lsn(oldest.0 - 1));
+        if !self.log.has_free(released) {
+            return Ok(());
+        }
+        self.repeat_notes().await?;
         self.log.release(released).map(drop)
     }
 

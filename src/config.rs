@@ -79,6 +79,8 @@ pub struct Config {
     pub flush_bytes: u64,
     /// What all tails together may take.
     pub tail_bytes_max: usize,
+    /// Files of the write-ahead log have about this size.
+    pub log_segment_bytes: u64,
     /// The default of `statement_timeout`; 0 for none.
     pub statement_timeout_ms: u64,
     /// How long running statements may take at shutdown.
@@ -129,6 +131,7 @@ impl Config {
             flush_interval_ms: number(&settings, "flush_interval_ms"),
             flush_bytes: number(&settings, "flush_bytes"),
             tail_bytes_max: number(&settings, "tail_bytes_max"),
+            log_segment_bytes: number(&settings, "log_segment_bytes"),
             statement_timeout_ms: number(&settings, "statement_timeout_ms"),
             shutdown_deadline_ms: number(&settings, "shutdown_deadline_ms"),
             file_locations: list(settings.get("file_locations")),

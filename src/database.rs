@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, BufferOptions};
 use crate::catalog::{Catalog, FolderLock};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::{Engine, EngineConfig};
 use crate::error::{Error, Result};
+use crate::log::LogOptions;
 use crate::session::{Login, Server, Session, Sessions};
 use crate::tables::Stores;
 
@@ -65,7 +66,12 @@ impl Database {
         let lock = FolderLock::take(&folder)?;
         let catalog = Catalog::open(&folder.join("catalog.sqlite"))?;
         let stores = Arc::new(Stores::new(config.store_options.clone())?);
-        let buffer = Arc::new(Buffer::open(catalog, Arc::clone(&stores), clock, &folder.join(LOG), config.tail_bytes_max).await?);
+        let options = BufferOptions {
+            log: LogOptions { segment_bytes: config.log_segment_bytes, ..LogOptions::default() },
+            tail_bytes_max: config.tail_bytes_max,
+        };
+        let buffer = Buffer::open(catalog, Arc::clone(&stores), clock, &folder.join(LOG), options).await?;
+        let buffer = Arc::new(buffer);
         clear_spill(&folder.join(SPILL))?;
         let engine = Engine::new(engine_config(&config, &folder), Arc::clone(&buffer))?;
         let tables_url = tables_url(&config, &folder)?;

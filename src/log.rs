@@ -1,7 +1,7 @@
 //! The write-ahead log: numbered changes, on stable storage before anybody hears of them.
 //!
-//! A change is one [`Frame`]: the rows that one statement or message adds, to one table or several; it is there whole or
-//! not at all. [`Log::open`] reads the segments that a former process has left ([`replay`]). After [`Opened::start`] one
+//! A change is one [`Frame`]: the rows that one statement or message adds, to one table or several, and notes ([`Note`]);
+//! it is there whole or not at all. [`Log::open`] reads the segments that a former process has left ([`replay`]). After [`Opened::start`] one
 //! thread ([`appender`]) numbers what is submitted, writes it to the newest segment ([`segment`]), makes it durable with
 //! one fsync for all that came meanwhile, and hands it back as [`News`], in order. [`Log::release`] deletes segments that
 //! nobody needs any more. Invariant: numbers rise and none is used twice; what was handed back as durable is there after
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 
 mod appender;
 mod frame;
+mod note;
 mod replay;
 mod rows;
 mod segment;
@@ -26,7 +27,8 @@ mod tests;
 
 pub use appender::{Durability, News};
 pub use frame::Frame;
-pub use replay::LoggedRows;
+pub use note::{KeyFact, Note};
+pub use replay::{Logged, LoggedRows};
 pub use rows::RowFormat;
 
 use appender::{Appender, Queue, Submitted};
@@ -123,7 +125,10 @@ pub fn check(folder: &Path) -> Result<Checked> {
     if !folder.exists() {
         return Ok(Checked { segments: 0, last: Lsn::ZERO, torn_bytes: 0 });
     }
-    let read = replay::replay(folder, Torn::Leave, &mut |rows| rows.decode().map(drop))?;
+    let read = replay::replay(folder, Torn::Leave, &mut |logged| match logged {
+        Logged::Rows(rows) => rows.decode().map(drop),
+        Logged::Note(..) => Ok(()),
+    })?;
     Ok(Checked { segments: read.sealed.len(), last: read.last, torn_bytes: read.torn_bytes })
 }
 
@@ -133,7 +138,7 @@ impl<T: Send + 'static> Log<T> {
     pub fn open(
         folder: &Path,
         options: LogOptions,
-        visit: &mut dyn FnMut(LoggedRows<'_>) -> Result<()>,
+        visit: &mut dyn FnMut(Logged<'_>) -> Result<()>,
     ) -> Result<Opened> {
         segment::make_folder(folder)?;
         let Replayed { sealed, last, .. } = replay::replay(folder, Torn::Cut, visit)?;
@@ -145,6 +150,11 @@ impl<T: Send + 'static> Log<T> {
     /// Gives a change to the appender, which hands `payload` back with its number or an error.
     pub fn submit(&self, frame: Frame, durability: Durability, payload: T) -> Result<()> {
         self.queue.push(Submitted { frame, durability, payload })
+    }
+
+    /// True where [`Log::release`] would delete something.
+    pub fn has_free(&self, lsn: Lsn) -> bool {
+        self.shared.sealed.lock().first().is_some_and(|segment| segment.last <= lsn)
     }
 
     /// Nobody needs the changes up to `lsn` any more. Gives the number of segments that were deleted.

@@ -7,37 +7,79 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use tokio::sync::oneshot;
 
+use super::notes::{self, Claim, ClaimedKey};
 use super::{Buffer, DbVersion, OpenTable, Published, TableState};
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Durability, Frame, Lsn, News};
+use crate::log::{Durability, Frame, Lsn, News, Note};
 
 /// How long an append waits for tails to be flushed.
 const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
 const ROOM_POLL: Duration = Duration::from_millis(5);
 
-/// Rows that the log has, or a change without any, and who waits for them.
+/// What one change adds, all of it or nothing.
+#[derive(Default)]
+pub struct Addition<'a> {
+    /// Rows of tables, each planned for this definition; they have exactly the table's columns and were checked.
+    pub rows: Vec<(&'a RelationDef, Vec<RecordBatch>)>,
+    /// How far sources have been read, by table and name.
+    pub positions: Vec<(Oid, String, i64)>,
+    /// The key that a client sent the rows with, and how many of its records could not be stored.
+    pub key: Option<(ClaimedKey, i64)>,
+}
+
+/// A change on its way through the log, and who waits for it.
 pub(super) struct Arrival {
-    rows: Option<(Oid, RecordBatch)>,
+    rows: Vec<(Oid, RecordBatch)>,
+    notes: Vec<Note>,
+    /// Held until the change has landed, or has not.
+    _key: Option<ClaimedKey>,
     done: oneshot::Sender<Result<Lsn>>,
 }
 
 impl Buffer {
-    /// Adds rows, which have exactly the table's columns and were checked under `planned`. When it returns they are as
-    /// durable as was asked for, and visible. Where the definition is another one by now, the error is 40001.
-    pub async fn append(&self, planned: &RelationDef, rows: &[RecordBatch], durability: Durability) -> Result<Lsn> {
+    /// Adds rows and notes. When it returns they are as durable as was asked for, and visible together. Where a table's
+    /// definition is another one by now, the error is 40001.
+    pub async fn add(&self, addition: Addition<'_>, durability: Durability) -> Result<Lsn> {
         self.wait_for_room().await?;
-        let gate = Arc::clone(&self.current().open(planned.oid)?.gate);
-        let _open = gate.read().await;
+        let mut tables: Vec<Oid> = addition.rows.iter().map(|(planned, _)| planned.oid).collect();
+        tables.sort();
+        tables.dedup();
+        let mut open = Vec::with_capacity(tables.len());
+        for table in tables {
+            let gate = Arc::clone(&self.current().open(table)?.gate);
+            open.push(gate.read_owned().await);
+        }
         let version = self.current();
-        refuse_changed(&version.catalog, planned)?;
-        let OpenTable { format, .. } = version.open(planned.oid)?;
-        let rows = concat_batches(format.schema(), rows)?;
-        let mut frame = Frame::default();
-        frame.push(planned.oid, format, &rows)?;
-        self.submit(frame, durability, Some((planned.oid, rows))).await
+        let (mut frame, mut stored) = (Frame::default(), Vec::with_capacity(addition.rows.len()));
+        for (planned, rows) in addition.rows {
+            refuse_changed(&version.catalog, planned)?;
+            let OpenTable { format, .. } = version.open(planned.oid)?;
+            let rows = concat_batches(format.schema(), &rows)?;
+            frame.push(planned.oid, format, &rows)?;
+            stored.push((planned.oid, rows));
+        }
+        let position = |(table, name, value)| Note::Position { table, name, value, said_by: None };
+        let mut notes: Vec<Note> = addition.positions.into_iter().map(position).collect();
+        let count = stored.first().map_or(0, |(_, rows)| rows.num_rows());
+        let key = addition.key.map(|(key, refused)| {
+            notes.push(key.note(self.clock.now().timestamp_millis(), i64::try_from(count).unwrap_or(i64::MAX), refused));
+            key
+        });
+        self.submit(frame, durability, stored, notes, key).await
+    }
+
+    /// Claims a key that a client sends rows with.
+    pub fn claim(&self, table: Oid, key: &str) -> Result<Claim> {
+        self.published.keys.claim(table, key, self.clock.now().timestamp_millis())
+    }
+
+    /// How far something outside has been read into a table, by the name that [`Addition::positions`] had.
+    pub fn position(&self, table: Oid, name: &str) -> Option<i64> {
+        let version = self.current();
+        version.positions.get(table, name).or_else(|| version.snapshot(table).ok()?.app_version(name))
     }
 
     /// How much memory all tails take.
@@ -69,12 +111,27 @@ impl Buffer {
 
     /// Waits until everything that was appended before is durable.
     pub async fn sync(&self) -> Result<Lsn> {
-        self.submit(Frame::default(), Durability::Synced, None).await
+        self.submit(Frame::default(), Durability::Synced, Vec::new(), Vec::new(), None).await
     }
 
-    async fn submit(&self, frame: Frame, durability: Durability, rows: Option<(Oid, RecordBatch)>) -> Result<Lsn> {
+    /// Logs again the notes that still count, so that the log can do without the changes that first said them.
+    pub(super) async fn repeat_notes(&self) -> Result<()> {
+        let (version, now_ms) = (self.current(), self.clock.now().timestamp_millis());
+        let notes = notes::living(&version.positions, &self.published.keys, &version.catalog, now_ms);
+        self.submit(Frame::default(), Durability::Synced, Vec::new(), notes, None).await.map(drop)
+    }
+
+    async fn submit(
+        &self,
+        mut frame: Frame,
+        durability: Durability,
+        rows: Vec<(Oid, RecordBatch)>,
+        notes: Vec<Note>,
+        key: Option<ClaimedKey>,
+    ) -> Result<Lsn> {
+        notes.iter().for_each(|note| frame.note(note.clone()));
         let (done, landed) = oneshot::channel();
-        self.log.submit(frame, durability, Arrival { rows, done })?;
+        self.log.submit(frame, durability, Arrival { rows, notes, _key: key, done })?;
         landed.await.map_err(|_| {
             Error::new(ErrorKind::StatementCompletionUnknown, "the log ended before it had stored the rows")
         })?
@@ -100,7 +157,8 @@ pub(super) fn publisher(published: Arc<Published>, clock: Clock) -> impl FnMut(N
     move |news| match news {
         News::Landed(changes) => {
             let now_ms = clock.now().timestamp_millis();
-            let shown = published.replace(|current| Ok((with_rows(current, now_ms, &changes)?, ())));
+            let shown = published.replace(|current| Ok((with_changes(current, now_ms, &changes)?, ())));
+            changes.iter().for_each(|(lsn, arrival)| arrival.notes.iter().for_each(|note| published.keys.hear(*lsn, note)));
             for (lsn, arrival) in changes {
                 // Who does not wait any more has gone: the rows are there all the same.
                 drop(arrival.done.send(shown.clone().map(|()| lsn)));
@@ -114,16 +172,18 @@ pub(super) fn publisher(published: Arc<Published>, clock: Clock) -> impl FnMut(N
     }
 }
 
-fn with_rows(current: &DbVersion, now_ms: i64, changes: &[(Lsn, Arrival)]) -> Result<DbVersion> {
-    let mut tables = Arc::clone(&current.tables);
+fn with_changes(current: &DbVersion, now_ms: i64, changes: &[(Lsn, Arrival)]) -> Result<DbVersion> {
+    let (mut tables, mut positions) = (Arc::clone(&current.tables), current.positions.clone());
     let mut lsn = current.lsn;
     for (number, arrival) in changes {
         lsn = lsn.max(*number);
-        let Some((oid, rows)) = &arrival.rows else { continue };
-        // A table that is gone takes its rows along.
-        if let Some(TableState::Open(open)) = Arc::make_mut(&mut tables).get_mut(oid) {
-            open.tail = Arc::new(open.tail.appended(*number, now_ms, rows)?);
+        for (oid, rows) in &arrival.rows {
+            // A table that is gone takes its rows along.
+            if let Some(TableState::Open(open)) = Arc::make_mut(&mut tables).get_mut(oid) {
+                open.tail = Arc::new(open.tail.appended(*number, now_ms, rows)?);
+            }
         }
+        arrival.notes.iter().for_each(|note| positions.hear(*number, note));
     }
-    Ok(DbVersion { catalog: Arc::clone(&current.catalog), tables, lsn })
+    Ok(DbVersion { catalog: Arc::clone(&current.catalog), tables, positions, lsn })
 }

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use super::append::Arrival;
+use super::notes::{Keys, Positions};
 use super::tail::conformed;
 use super::{OpenTable, TableState};
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::log::{Log, LogOptions, Lsn, Opened};
+use crate::log::{Log, LogOptions, Logged, Lsn, Opened};
 
 /// The file with the log's own name: a log that was lost and begun anew is another one, whose numbers mean nothing to tables.
 const NAME_FILE: &str = "name";
@@ -26,10 +27,17 @@ pub(super) struct Recovered {
     pub used: Lsn,
     /// The oldest change of a table that cannot be opened.
     pub kept_from: Option<Lsn>,
+    pub positions: Positions,
+    pub keys: Keys,
 }
 
 /// Reads the log, and puts rows after each table's watermark into its tail.
-pub(super) fn recover(folder: &Path, clock: &Clock, tables: &mut HashMap<Oid, TableState>) -> Result<Recovered> {
+pub(super) fn recover(
+    folder: &Path,
+    options: LogOptions,
+    clock: &Clock,
+    tables: &mut HashMap<Oid, TableState>,
+) -> Result<Recovered> {
     let now_ms = clock.now().timestamp_millis();
     let (mut used, mut kept_from, mut rows) = (Lsn::ZERO, None, 0_usize);
     for state in tables.values() {
@@ -37,8 +45,14 @@ pub(super) fn recover(folder: &Path, clock: &Clock, tables: &mut HashMap<Oid, Ta
             used = used.max(open.watermark);
         }
     }
-    let opened = Log::<Arrival>::open(folder, LogOptions::default(), &mut |logged| {
-        match tables.get_mut(&logged.table) {
+    let (mut positions, keys) = (Positions::default(), Keys::default());
+    let opened = Log::<Arrival>::open(folder, options, &mut |logged| match logged {
+        Logged::Note(lsn, note) => {
+            positions.hear(lsn, &note);
+            keys.hear(lsn, &note);
+            Ok(())
+        }
+        Logged::Rows(logged) => match tables.get_mut(&logged.table) {
             Some(TableState::Open(open)) if open.watermark < logged.lsn => {
                 let lsn = logged.lsn;
                 let batch = logged.decode()?;
@@ -51,12 +65,12 @@ pub(super) fn recover(folder: &Path, clock: &Clock, tables: &mut HashMap<Oid, Ta
             }
             // Delta holds the rows already, or the table was dropped.
             _ => Ok(()),
-        }
+        },
     })?;
     if rows > 0 {
         tracing::info!(rows, "rows that were in the log alone are back");
     }
-    Ok(Recovered { opened, used, kept_from })
+    Ok(Recovered { opened, used, kept_from, positions, keys })
 }
 
 fn take(open: &mut OpenTable, lsn: Lsn, now_ms: i64, rows: &RecordBatch) -> Result<()> {

@@ -84,6 +84,12 @@ pub const SERVER_SETTINGS: &[Setting] = &[
         "512MiB",
         "Memory that such rows of all tables may take. Who adds more waits, and fails with 53400 if the flushes do not keep up.",
     ),
+    setting(
+        "log_segment_bytes",
+        Kind::Bytes,
+        "64MiB",
+        "Files of the write-ahead log have about this size. One is deleted once the tables' files hold all of its rows.",
+    ),
     setting("target_file_bytes", Kind::Bytes, "128MiB", "Data files are written to about this size."),
     setting(
         "statement_timeout_ms",

@@ -1,5 +1,11 @@
+use std::sync::Arc;
+
+use arrow::array::{Int32Array, RecordBatch};
+
+use crate::buffer::{Addition, Claim, DbVersion};
 use crate::config::Config;
 use crate::database::Database;
+use crate::log::Durability;
 use crate::session::Reply;
 
 #[tokio::test]
@@ -60,4 +66,63 @@ async fn what_a_killed_process_spilled_is_removed() {
     std::fs::write(left.join("rows"), "x").unwrap();
     let _database = Database::open(Config::in_folder(folder.path())).await.unwrap();
     assert!(!left.exists());
+}
+
+/// Positions and keys stand and fall with the rows that they came with, over restarts and the end of log segments.
+#[tokio::test]
+async fn notes_of_the_log_outlive_its_segments() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { log_segment_bytes: 1, flush_interval_ms: 3_600_000, ..Config::in_folder(folder.path()) };
+    let (key, name) = ("batch 1", "headwater/source/s/0");
+    let mut database = Database::open(config.clone()).await.unwrap();
+    let session = database.session().unwrap();
+    session.sql("CREATE TABLE t (a int); CREATE TABLE other (a int)").await.unwrap();
+    for round in 0..3 {
+        let buffer = database.server().buffer();
+        let (version, t) = (buffer.current(), |version: &DbVersion, name: &str| {
+            version.catalog.relations().find(|relation| relation.name == name).unwrap().clone()
+        });
+        let (table, other) = (t(&version, "t"), t(&version, "other"));
+        assert_eq!(buffer.position(table.oid, name), (round > 0).then_some(round - 1));
+        let rows = |number: i32| {
+            let schema = Arc::clone(version.snapshot(table.oid).unwrap().arrow_schema());
+            vec![RecordBatch::try_new(schema, vec![Arc::new(Int32Array::from(vec![number, number]))]).unwrap()]
+        };
+        let claimed = match (buffer.claim(table.oid, key).unwrap(), round) {
+            (Claim::New(claimed), 0) => {
+                assert!(buffer.claim(table.oid, key).is_err(), "it is on its way");
+                Some((claimed, 5))
+            }
+            (Claim::Used(fact), 1 | 2) => {
+                assert_eq!((fact.rows, fact.refused), (2, 5));
+                None
+            }
+            _ => panic!("round {round}: the key is forgotten or was never new"),
+        };
+        let addition = Addition {
+            rows: vec![(&table, rows(1)), (&other, rows(2))],
+            positions: vec![(table.oid, name.to_owned(), round)],
+            key: claimed,
+        };
+        buffer.add(addition, Durability::Synced).await.unwrap();
+        assert_eq!(buffer.position(table.oid, name), Some(round));
+        let before = buffer.log_status().segments;
+        session_of(&database, "FLUSH TABLE t").await;
+        session_of(&database, "FLUSH TABLE other").await;
+        assert!(buffer.log_status().segments < before + 2, "segments go once their rows are in files");
+        let snapshot = Arc::clone(buffer.current().snapshot(table.oid).unwrap());
+        assert_eq!(snapshot.app_version(name), Some(round), "the commit says how far the source was read");
+        // Only a tail is left to come back with the next start.
+        session_of(&database, &format!("INSERT INTO t VALUES ({round})")).await;
+        database.close().await.unwrap();
+        drop(database);
+        database = Database::open(config.clone()).await.unwrap();
+        let Reply::Rows(found) = database.session().unwrap().sql("SELECT a FROM t").await.unwrap() else { panic!() };
+        let count: usize = found.collect().await.unwrap().iter().map(RecordBatch::num_rows).sum();
+        assert_eq!(count, 3 * (round as usize + 1));
+    }
+}
+
+async fn session_of(database: &Arc<Database>, sql: &str) {
+    database.session().unwrap().sql(sql).await.unwrap();
 }

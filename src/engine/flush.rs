@@ -35,10 +35,10 @@ impl Engine {
         let plan = clustered(relation, LogicalPlanBuilder::scan("tail", rows, None)?.build()?)?;
         let stream = self.run_plan(scope, &plan, cancel).await?;
         let added = self.store_checked(scope, relation, writer, stream, cancel).await?;
-        let change = Change { app: Some(sealed.watermark), ..Change::append(added) };
+        let change = Change { app: Some(sealed.watermark), positions: sealed.positions, ..Change::append(added) };
         let snapshot = writer.commit(change).await?;
         self.buffer().publish(relation.oid, snapshot)?;
-        self.buffer().release_log()?;
+        self.buffer().release_log().await?;
         Ok(sealed.tail.rows())
     }
 }

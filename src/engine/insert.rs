@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
+use crate::buffer::Addition;
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::ObjectName;
 use crate::catalog::pg_type::PgType;
@@ -166,7 +167,10 @@ impl Engine {
         match stored {
             _ if count == 0 => {}
             Stored::Rows(_) if cancel.is_cancelled() => return Err(Error::canceled()),
-            Stored::Rows(rows) => self.buffer().append(relation, &rows, durability(scope)).await.map(drop)?,
+            Stored::Rows(rows) => {
+                let addition = Addition { rows: vec![(relation, rows)], ..Addition::default() };
+                self.buffer().add(addition, durability(scope)).await?;
+            }
             Stored::Files(files, added) => {
                 let writer = files.lock_for(&added).await?;
                 self.commit(relation.oid, writer, Change::append(added), cancel).await?;

@@ -1,7 +1,7 @@
 //! A change as bytes.
 //!
 //! A frame is a header and a body; the body is a sequence of parts, each a small header and an Arrow IPC message:
-//! the format of rows (once a segment), or rows of one table. All numbers are little endian, all lengths multiples of 8:
+//! the format of rows (once a segment), rows of one table, or a [`Note`]. All numbers are little endian, all lengths multiples of 8:
 //!
 //! ```text
 //! frame: body length u32 | crc32 of the body u32 | lsn i64 | synced i64 | parts u32 | crc32 of the header u32
@@ -19,6 +19,7 @@ use arrow::buffer::Buffer;
 use crate::catalog::name::Oid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Lsn;
+use crate::log::note::Note;
 use crate::log::rows::{self, RowFormat};
 
 /// The largest body. What is larger goes to files at once and never to the log.
@@ -30,7 +31,8 @@ const PART_HEADER_BYTES: usize = 16;
 /// A change, encoded but for what only the appender knows: its number, and the formats that the segment holds already.
 #[derive(Default)]
 pub struct Frame {
-    parts: Vec<RowsPart>,
+    rows: Vec<RowsPart>,
+    notes: Vec<Note>,
     bytes: usize,
 }
 
@@ -49,8 +51,14 @@ impl Frame {
             let message = format!("a change of more than {BODY_BYTES_MAX} bytes does not fit the log");
             return Err(Error::new(ErrorKind::ProgramLimitExceeded, message).hint("Load it in several statements."));
         }
-        self.parts.push(RowsPart { table, format: Arc::clone(format), message });
+        self.rows.push(RowsPart { table, format: Arc::clone(format), message });
         Ok(())
+    }
+
+    /// Adds a note.
+    pub fn note(&mut self, note: Note) {
+        self.bytes += PART_HEADER_BYTES + note.encode().len();
+        self.notes.push(note);
     }
 
     /// The size of the body, without formats.
@@ -69,13 +77,17 @@ impl Frame {
         let start = out.len();
         out.resize(start + HEADER_BYTES, 0);
         let mut parts = 0;
-        for part in &self.parts {
+        for part in &self.rows {
             let (format, is_new) = format_of(&part.format);
             if is_new {
                 push_part(out, Kind::Format, Oid(0), format, part.format.message());
                 parts += 1;
             }
             push_part(out, Kind::Rows, part.table, format, &part.message);
+            parts += 1;
+        }
+        for note in &self.notes {
+            push_part(out, note.kind(), note.table(), 0, &note.encode());
             parts += 1;
         }
         let body = &out[start + HEADER_BYTES..];
@@ -129,13 +141,19 @@ impl Header {
 pub(super) enum Kind {
     Format,
     Rows,
+    Position,
+    Key,
 }
 
 impl Kind {
+    const ALL: [Self; 4] = [Self::Format, Self::Rows, Self::Position, Self::Key];
+
     fn code(self) -> u32 {
         match self {
             Self::Format => 1,
             Self::Rows => 2,
+            Self::Position => 3,
+            Self::Key => 4,
         }
     }
 }
@@ -154,7 +172,7 @@ pub(super) fn parts(body: &Buffer, count: u32) -> Option<Vec<Part>> {
     let mut at = 0;
     for _ in 0..count {
         let header = body.get(at..at + PART_HEADER_BYTES)?;
-        let kind = [Kind::Format, Kind::Rows].into_iter().find(|kind| kind.code() == number32(header, 0))?;
+        let kind = Kind::ALL.into_iter().find(|kind| kind.code() == number32(header, 0))?;
         let (table, format) = (Oid(number32(header, 4)), number32(header, 8));
         let length = number32(header, 12) as usize;
         at += PART_HEADER_BYTES;

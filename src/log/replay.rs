@@ -16,8 +16,16 @@ use crate::catalog::name::Oid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Lsn;
 use crate::log::frame::{self, HEADER_BYTES, Header, Kind};
+use crate::log::note::Note;
 use crate::log::rows::Decoder;
 use crate::log::segment::{self, Sealed};
+
+/// A part of a change that was read.
+pub enum Logged<'decoder> {
+    Rows(LoggedRows<'decoder>),
+    /// A note, and the change that it belongs to.
+    Note(Lsn, Note),
+}
 
 /// Rows of a change that was read.
 pub struct LoggedRows<'decoder> {
@@ -58,7 +66,7 @@ pub(super) enum Torn {
 pub(super) fn replay(
     folder: &Path,
     torn: Torn,
-    visit: &mut dyn FnMut(LoggedRows<'_>) -> Result<()>,
+    visit: &mut dyn FnMut(Logged<'_>) -> Result<()>,
 ) -> Result<Replayed> {
     let paths = segment::list(folder)?;
     let mut replayed = Replayed::default();
@@ -115,7 +123,7 @@ struct Reader<'segment> {
 
 impl Reader<'_> {
     /// Goes forward to the first frame that is not whole, or the end.
-    fn frames(&mut self, visit: &mut dyn FnMut(LoggedRows<'_>) -> Result<()>) -> Result<()> {
+    fn frames(&mut self, visit: &mut dyn FnMut(Logged<'_>) -> Result<()>) -> Result<()> {
         let mut decoders: HashMap<u32, Decoder> = HashMap::new();
         while let Some((header, body)) = self.frame() {
             let undecodable = |error: Error| error.within(format!("change {} of the log cannot be read", header.lsn));
@@ -123,15 +131,23 @@ impl Reader<'_> {
                 return Err(damage(self.path, self.at, "its parts do not fill it, though its sum is right"));
             };
             for part in parts {
-                if part.kind == Kind::Format {
-                    decoders.insert(part.format, Decoder::new(part.message).map_err(undecodable)?);
-                    continue;
+                match part.kind {
+                    Kind::Format => {
+                        decoders.insert(part.format, Decoder::new(part.message).map_err(undecodable)?);
+                    }
+                    Kind::Rows => {
+                        let decoder = decoders.get_mut(&part.format).ok_or_else(|| {
+                            damage(self.path, self.at, "it has rows of a format that was never stated")
+                        })?;
+                        let rows = LoggedRows { lsn: header.lsn, table: part.table, message: part.message, decoder };
+                        visit(Logged::Rows(rows)).map_err(undecodable)?;
+                    }
+                    Kind::Position | Kind::Key => {
+                        let note = Note::decode(part.kind, part.table, &part.message)
+                            .ok_or_else(|| damage(self.path, self.at, "it has a note that is not one"))?;
+                        visit(Logged::Note(header.lsn, note)).map_err(undecodable)?;
+                    }
                 }
-                let decoder = decoders.get_mut(&part.format).ok_or_else(|| {
-                    damage(self.path, self.at, "it has rows of a format that was never stated")
-                })?;
-                let rows = LoggedRows { lsn: header.lsn, table: part.table, message: part.message, decoder };
-                visit(rows).map_err(undecodable)?;
             }
             self.at += HEADER_BYTES + header.body_bytes;
             self.next = self.next.next();

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 use tempfile::TempDir;
 
-use super::{Durability, Frame, Log, LogOptions, Lsn, News, Opened, RowFormat};
+use super::{Durability, Frame, KeyFact, Log, LogOptions, Logged, Note, Lsn, News, Opened, RowFormat};
 use crate::catalog::name::Oid;
 use crate::error::{ErrorKind, Result};
 
@@ -36,6 +36,7 @@ fn frame(parts: &[(Oid, &[i64])]) -> Frame {
 fn read(folder: &Path, options: &LogOptions) -> Result<(Content, Opened)> {
     let mut content = Content::new();
     let opened = Log::<()>::open(folder, options.clone(), &mut |logged| {
+        let Logged::Rows(logged) = logged else { panic!("nobody wrote notes") };
         let (lsn, table) = (logged.lsn.0, logged.table);
         let batch = logged.decode()?;
         let ids = batch.column(0).as_any().downcast_ref::<Int64Array>().unwrap().values().to_vec();
@@ -254,4 +255,32 @@ fn a_log_that_cannot_be_written_says_so_and_recovers() {
     log.close();
     let (content, _) = read(folder.path(), &options).unwrap();
     assert_eq!(content.values().cloned().collect::<Vec<_>>(), [vec![(TABLE, vec![1])], vec![(TABLE, vec![3])]]);
+}
+
+#[test]
+fn notes_come_back_with_their_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let fact = KeyFact { lsn: Some(Lsn(7)), at_ms: -1, rows: i64::MAX, refused: 3 };
+    let notes = [
+        Note::Position { table: TABLE, name: "headwater/source/größe/0".to_owned(), value: i64::MIN, said_by: None },
+        Note::Key { table: TABLE, key: String::new(), fact },
+        Note::Key { table: Oid(1), key: "x".repeat(1001), fact },
+    ];
+    let (_, opened) = read(folder.path(), &LogOptions::default()).unwrap();
+    let (log, news) = start(opened);
+    let mut frame = frame(&[(TABLE, &[1, 2])]);
+    notes.iter().for_each(|note| frame.note(note.clone()));
+    log.submit(frame, Durability::Synced, ()).unwrap();
+    assert!(matches!(news.recv(), Ok(News::Landed(_))));
+    log.close();
+    let mut found = Vec::new();
+    let visit = &mut |logged: Logged<'_>| {
+        if let Logged::Note(lsn, note) = logged {
+            assert_eq!(lsn, Lsn(1));
+            found.push(note);
+        }
+        Ok(())
+    };
+    Log::<()>::open(folder.path(), LogOptions::default(), visit).unwrap();
+    assert_eq!(found, notes);
 }

@@ -9,7 +9,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::buffer::{Buffer, TableChanges};
+use crate::buffer::{Buffer, BufferOptions, TableChanges};
 use crate::catalog::definition::{ColumnDef, RelationDef};
 use crate::catalog::{Catalog, FolderLock};
 use crate::clock::Clock;
@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::dialect::Statement;
 use crate::engine::{Engine, EngineConfig, Scope};
 use crate::error::Result;
+use crate::log::LogOptions;
 use crate::session::{Login, Reply, Server, Session};
 use crate::tables::{Change, MetadataChange, Operation, Stores, Table, TableSpec};
 
@@ -32,7 +33,8 @@ async fn server_on(folder: &Path, stores: Stores, location: String) -> Arc<Serve
     let (config, stores) = (Config::in_folder(folder), Arc::new(stores));
     let catalog = Catalog::in_memory().unwrap();
     let log = folder.join("log");
-    let opened = Buffer::open(catalog, Arc::clone(&stores), Clock::Real, &log, config.tail_bytes_max).await;
+    let options = BufferOptions { log: LogOptions::default(), tail_bytes_max: config.tail_bytes_max };
+    let opened = Buffer::open(catalog, Arc::clone(&stores), Clock::Real, &log, options).await;
     let buffer = Arc::new(opened.unwrap());
     let engine = EngineConfig {
         memory_bytes_max: config.memory_bytes_max,

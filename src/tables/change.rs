@@ -22,6 +22,8 @@ pub struct Change {
     pub data_change: bool,
     /// The application and how far it has come. A change whose application has come that far already is not made again.
     pub app: Option<(String, i64)>,
+    /// What else the log is to say of applications.
+    pub positions: Vec<(String, i64)>,
 }
 
 /// What of the table the change depends on: it decides what a commit of somebody else in between means.
@@ -78,6 +80,7 @@ impl Change {
             reads: Reads::Everything,
             data_change: true,
             app: None,
+            positions: Vec::new(),
         }
     }
 

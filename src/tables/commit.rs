@@ -209,7 +209,7 @@ pub(in crate::tables) fn build(change: &Change, base: &Snapshot, now_ms: i64) ->
     let mut commit = Commit { version: base.version + 1, ..Commit::default() };
     commit.protocol = (definition.protocol != base.definition.protocol).then(|| definition.protocol.action());
     commit.metadata = change.metadata.is_some().then(|| definition.metadata.clone());
-    commit.txns.extend(change.app.iter().map(|(app, version)| Txn {
+    commit.txns.extend(change.app.iter().chain(&change.positions).map(|(app, version)| Txn {
         app_id: app.clone(),
         version: *version,
         last_updated: Some(now_ms),
