@@ -39,18 +39,18 @@ pub struct Chunk {
     pub first: Lsn,
     /// The newest of the changes.
     pub last: Lsn,
-    /// When the oldest of them came, in milliseconds since 1970.
-    pub since_ms: i64,
+    /// When the oldest and the newest of them came, in milliseconds since 1970.
+    pub came_ms: (i64, i64),
     pub rows: RecordBatch,
     bytes: usize,
     facts: Facts,
 }
 
 impl Chunk {
-    fn new(changes: (Lsn, Lsn), since_ms: i64, rows: &RecordBatch) -> Result<Self> {
+    fn new(changes: (Lsn, Lsn), came_ms: (i64, i64), rows: &RecordBatch) -> Result<Self> {
         let rows = compact(rows)?;
         let (bytes, facts) = (rows.get_array_memory_size(), Facts::unknown(rows.num_columns()));
-        Ok(Self { first: changes.0, last: changes.1, since_ms, rows, bytes, facts })
+        Ok(Self { first: changes.0, last: changes.1, came_ms, rows, bytes, facts })
     }
 
     /// What is known of a column.
@@ -69,12 +69,12 @@ impl Tail {
     /// With the rows of one more change, the newest of all.
     pub fn appended(&self, lsn: Lsn, now_ms: i64, rows: &RecordBatch) -> Result<Self> {
         let mut chunks = self.chunks.clone();
-        let mut last = Chunk::new((lsn, lsn), now_ms, rows)?;
+        let mut last = Chunk::new((lsn, lsn), (now_ms, now_ms), rows)?;
         while chunks.len() > self.sealed
             && let Some(before) = chunks.pop_if(|before| before.takes(&last))
         {
             let rows = concat_batches(before.rows.schema_ref(), [&before.rows, &last.rows])?;
-            last = Chunk::new((before.first, last.last), before.since_ms, &rows)?;
+            last = Chunk::new((before.first, last.last), (before.came_ms.0, last.came_ms.1), &rows)?;
         }
         chunks.push(Arc::new(last));
         Ok(Self { chunks, sealed: self.sealed })
@@ -97,7 +97,7 @@ impl Tail {
     pub fn conformed(&self, schema: &SchemaRef) -> Result<Self> {
         let conform = |chunk: &Arc<Chunk>| {
             let rows = conformed(&chunk.rows, schema)?;
-            Chunk::new((chunk.first, chunk.last), chunk.since_ms, &rows).map(Arc::new)
+            Chunk::new((chunk.first, chunk.last), chunk.came_ms, &rows).map(Arc::new)
         };
         let chunks = self.chunks.iter().map(conform).collect::<Result<_>>()?;
         Ok(Self { chunks, sealed: self.sealed })
@@ -125,7 +125,12 @@ impl Tail {
 
     /// When the oldest row came, in milliseconds since 1970.
     pub fn since_ms(&self) -> Option<i64> {
-        self.chunks.first().map(|chunk| chunk.since_ms)
+        self.chunks.first().map(|chunk| chunk.came_ms.0)
+    }
+
+    /// When the newest row came, in milliseconds since 1970.
+    pub fn until_ms(&self) -> Option<i64> {
+        self.chunks.last().map(|chunk| chunk.came_ms.1)
     }
 
     /// How many rows.

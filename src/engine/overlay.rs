@@ -17,6 +17,7 @@ use crate::catalog::Found;
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::{ObjectName, Oid};
 use crate::dialect;
+use crate::engine::scan::table_provider;
 use crate::engine::values::constant;
 use crate::engine::{Engine, Scope, changes, read_files};
 use crate::error::{Error, ErrorKind, Result};
@@ -79,6 +80,12 @@ impl Engine {
             Wanted::Version { name, version } => {
                 let relation = scope.versioned_table(&name)?;
                 let at = at(scope, *version)?;
+                if let At::Timestamp(when) = &at
+                    && scope.version.tail(relation.oid)?.until_ms().is_some_and(|until_ms| until_ms <= when.timestamp_millis())
+                {
+                    // No version has the rows of the tail yet, and this is not before they came.
+                    return table_provider(&scope.version, relation.oid);
+                }
                 let snapshot = scope.version.table(relation.oid)?.snapshot_at(&at).await?;
                 Ok(Arc::new(LakeScan::new(snapshot)))
             }

@@ -27,17 +27,22 @@ use crate::catalog::name::Oid;
 use crate::error::Result;
 use crate::tables::LakeScan;
 
-/// The table in this version of the database.
+/// The table in this version of the database, to plan with.
 pub(in crate::engine) fn table_source(version: &DbVersion, oid: Oid) -> Result<Arc<dyn TableSource>> {
+    table_provider(version, oid).map(provider_as_source)
+}
+
+/// The table in this version of the database.
+pub(in crate::engine) fn table_provider(version: &DbVersion, oid: Oid) -> Result<Arc<dyn TableProvider>> {
     let files = LakeScan::new(Arc::clone(version.snapshot(oid)?));
     let tail = version.tail(oid)?;
     if tail.is_empty() {
-        return Ok(provider_as_source(Arc::new(files)));
+        return Ok(Arc::new(files));
     }
     let tail = TailScan { schema: files.schema(), tail: Arc::clone(tail) };
     let tail = LogicalPlanBuilder::scan("tail", provider_as_source(Arc::new(tail)), None)?.build()?;
     let both = LogicalPlanBuilder::scan("files", provider_as_source(Arc::new(files)), None)?.union(tail)?.build()?;
-    Ok(provider_as_source(Arc::new(ViewTable::new(both, None))))
+    Ok(Arc::new(ViewTable::new(both, None)))
 }
 
 /// The tail of a table as something that can be scanned.
