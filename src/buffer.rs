@@ -358,9 +358,12 @@ impl Buffer {
         self.log.release(released).map(drop)
     }
 
-    /// Keeps rows from being appended to a table for as long as the guard lives.
-    pub async fn close_gate(&self, oid: Oid) -> Result<tokio::sync::OwnedRwLockWriteGuard<()>> {
-        let gate = Arc::clone(&self.current().open(oid)?.gate);
+    /// Keeps rows from being appended to a table for as long as the guard lives. Where the table's definition is not
+    /// `planned` any more, the error is 40001.
+    pub async fn close_gate(&self, planned: &RelationDef) -> Result<tokio::sync::OwnedRwLockWriteGuard<()>> {
+        let version = self.current();
+        refuse_changed(&version.catalog, planned)?;
+        let gate = Arc::clone(&version.open(planned.oid)?.gate);
         Ok(gate.write_owned().await)
     }
 

@@ -11,7 +11,8 @@ use crate::session::Reply;
 #[tokio::test]
 async fn what_sessions_do_is_counted() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(Config::in_folder(folder.path())).await.unwrap();
+    let config = Config { flush_interval_ms: 0, ..Config::in_folder(folder.path()) };
+    let database = Database::open(config).await.unwrap();
     let session = database.session().unwrap();
     session.sql("CREATE TABLE t (a int)").await.unwrap();
     session.sql("INSERT INTO t VALUES (1), (2), (3)").await.unwrap();
@@ -97,7 +98,7 @@ async fn notes_of_the_log_outlive_its_segments() {
                 assert_eq!((fact.rows, fact.refused), (2, 5));
                 None
             }
-            _ => panic!("round {round}: the key is forgotten or was never new"),
+            _ => unreachable!("round {round}: the key is forgotten or was never new"),
         };
         let addition = Addition {
             rows: vec![(&table, rows(1)), (&other, rows(2))],
@@ -117,7 +118,8 @@ async fn notes_of_the_log_outlive_its_segments() {
         database.close().await.unwrap();
         drop(database);
         database = Database::open(config.clone()).await.unwrap();
-        let Reply::Rows(found) = database.session().unwrap().sql("SELECT a FROM t").await.unwrap() else { panic!() };
+        let session = database.session().unwrap();
+        let Reply::Rows(found) = session.sql("SELECT a FROM t").await.unwrap() else { unreachable!("a SELECT") };
         let count: usize = found.collect().await.unwrap().iter().map(RecordBatch::num_rows).sum();
         assert_eq!(count, 3 * (round as usize + 1));
     }

@@ -132,7 +132,7 @@ impl Engine {
     ) -> Result<u64> {
         let Redefined { old, new, metadata, rows, requirements, views } = redefined;
         let target = Target { alias: old.name.clone(), relation: Arc::clone(&old) };
-        let gate = self.buffer().close_gate(old.oid).await?;
+        let gate = self.buffer().close_gate(&old).await?;
         let (mut writer, scope) = self.lock(scope, &target).await?;
         // What the catalog refuses must not be in the log.
         self.buffer().rehearse(|draft| draft.change_relation(&old, new.clone()))?;
@@ -177,7 +177,7 @@ impl Engine {
     /// TABLE must not find at its end that the definition is another one than at its start.
     pub async fn redefine_in_catalog(&self, scope: &Scope, old: &Arc<RelationDef>, new: RelationDef) -> Result<()> {
         let target = Target { alias: old.name.clone(), relation: Arc::clone(old) };
-        let _gate = self.buffer().close_gate(old.oid).await?;
+        let _gate = self.buffer().close_gate(old).await?;
         let (_writer, _) = self.lock(scope, &target).await?;
         let edit = |draft: &mut Draft| {
             refuse_changed(draft, old)?;

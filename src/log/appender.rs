@@ -160,7 +160,7 @@ impl<T, H: FnMut(News<T>)> Appender<T, H> {
     /// Gives the number of the group's first change. After an error nothing of the group is there.
     fn write(&mut self, group: &[Submitted<T>]) -> Result<Lsn> {
         self.mend()?;
-        if self.segment.bytes() >= self.options.segment_bytes {
+        if self.segment.is_full(self.options.segment_bytes) {
             self.rotate()?;
         }
         let start = self.segment.bytes();

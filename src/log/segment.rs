@@ -60,6 +60,11 @@ impl Segment {
         self.bytes
     }
 
+    /// True where the next change is to begin another segment. One without changes has the name that the other would have.
+    pub fn is_full(&self, bytes_max: u64) -> bool {
+        self.bytes >= bytes_max && self.bytes > HEADER_BYTES as u64
+    }
+
     /// Writes behind what is there.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes)?;
