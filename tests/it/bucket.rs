@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::program::{Running, free_address, python};
 use crate::rows::{Answer, ask, line, told};
-use crate::server::Server;
+use crate::server::{Server, WITHOUT_TAILS};
 
 /// A running S3 API with one bucket, `lake`.
 struct Store {
@@ -93,6 +93,7 @@ async fn writers_of_two_servers_lose_nothing() {
     let flags = store.flags(folder.path());
     let mut flags: Vec<&str> = flags[2..].iter().map(String::as_str).collect();
     flags.extend(["--file-locations", "s3://lake/shared"]);
+    flags.extend(WITHOUT_TAILS);
     let servers = ["one", "two"].map(|name| Server::open(&folder.path().join(name), &flags));
     let (one, two) = (servers[0].connect().await, servers[1].connect().await);
     let create = "CREATE TABLE t (writer int, n int) LOCATION 's3://lake/shared/t'";

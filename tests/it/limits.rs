@@ -39,7 +39,7 @@ fn noise(rows: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_fails_the_statement_and_leaves_nothing() {
-    let server = Server::start_on_small_disk(12);
+    let server = Server::start_on_small_disk(12, &WITHOUT_TAILS);
     let client = server.connect().await;
     assert_eq!(told(&client, "CREATE TABLE t (n int, v text)").await, "done 0");
     assert_eq!(told(&client, &format!("INSERT INTO t {}", noise(100))).await, "done 100");
@@ -140,7 +140,7 @@ async fn a_statement_of_many_parts_is_planned_or_refused() {
 async fn a_damaged_table_is_named_and_the_others_serve() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let mut server = Server::open(&data, &[]);
+    let mut server = Server::open(&data, &WITHOUT_TAILS);
     let client = server.connect().await;
     for name in ["corrupt", "missing", "sound"] {
         assert_eq!(told(&client, &format!("CREATE TABLE {name} (n int)")).await, "done 0");

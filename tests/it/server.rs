@@ -61,15 +61,16 @@ impl Server {
     }
 
     /// A server on an empty database, on a disk of so many megabytes that nobody else sees: [`Server::seen_folder`].
-    pub fn start_on_small_disk(megabytes: u32) -> Self {
+    pub fn start_on_small_disk(megabytes: u32, arguments: &[&str]) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary folder can be made");
         let disk = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
         let mut command = without_settings(Command::new("unshare"));
         command.args(["-rm", "sh", "-c", disk, "sh", &format!("{megabytes}m")]).arg(temporary.path());
         command.arg(env!("CARGO_BIN_EXE_headwater"));
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let folder = temporary.path().join("data");
-        let (program, address) = launch(command, &folder, &[]);
-        Self { program, address, folder, arguments: Vec::new(), _temporary: Some(temporary) }
+        let (program, address) = launch(command, &folder, &arguments);
+        Self { program, address, folder, arguments, _temporary: Some(temporary) }
     }
 
     /// The folder as the server sees it.

@@ -155,3 +155,48 @@ async fn flushes_beside_writers_lose_and_double_nothing() {
         }
     }
 }
+
+/// What cannot be logged is not acknowledged and not seen; once there is space, the same server goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_acknowledges_nothing_that_is_not_durable() {
+    let server = Server::start_on_small_disk(8, &NEVER);
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE t (n bigint, v text)").await.unwrap();
+    client.batch_execute("INSERT INTO t VALUES (0, 'before')").await.unwrap();
+    let filler = server.seen_folder().join("filler");
+    for round in 1..=2 {
+        let mut rest = std::fs::File::create(&filler).unwrap();
+        while std::io::Write::write_all(&mut rest, &[0; 4096]).is_ok() {}
+        let mut acknowledged = 0;
+        let refused = loop {
+            let insert = format!("INSERT INTO t VALUES ({round}, repeat('x', 1000))");
+            match client.batch_execute(&insert).await {
+                Ok(()) => acknowledged += 1,
+                Err(error) => break error.as_db_error().expect("the server lives").clone(),
+            }
+        };
+        assert_eq!(refused.code().code(), "53100", "{refused:?}");
+        let count = format!("SELECT count(*) FROM t WHERE n = {round}");
+        assert_eq!(number(&client, &count).await, acknowledged);
+        std::fs::remove_file(&filler).unwrap();
+        client.batch_execute(&format!("INSERT INTO t VALUES ({round}, 'after')")).await.unwrap();
+        assert_eq!(number(&client, &count).await, acknowledged + 1);
+    }
+    client.batch_execute("FLUSH TABLE t").await.unwrap();
+    assert_eq!(at_rest(&client, "t").await, (0, 1));
+}
+
+/// Nobody waits for the fsync of such a session; the rows are visible, and a kill of the server (not of the machine) leaves them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_may_go_on_before_its_rows_are_durable() {
+    let mut server = Server::start_with(&NEVER);
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE t (n bigint); SET synchronous_commit = off").await.unwrap();
+    for n in 1..=50 {
+        client.batch_execute(&format!("INSERT INTO t VALUES ({n})")).await.unwrap();
+        assert_eq!(number(&client, "SELECT count(*) FROM t").await, n);
+    }
+    server.kill_and_restart();
+    let client = server.connect().await;
+    assert_eq!(number(&client, "SELECT count(*) * 10000 + sum(n)::bigint FROM t").await, 501_275);
+}
