@@ -8,7 +8,7 @@ use futures::SinkExt;
 
 use crate::program::run;
 use crate::rows::told;
-use crate::server::{Server, headwater};
+use crate::server::{Server, WITHOUT_TAILS, headwater};
 
 /// All files below a folder, staging files too.
 fn all_files(folder: &Path) -> Vec<PathBuf> {
