@@ -52,4 +52,4 @@ pub use stores::Stores;
 pub use stores::hooked::HookedStore;
 pub use table::{At, Table};
 pub use vacuum::VacuumOptions;
-pub use write::WriteOptions;
+pub use write::{WriteOptions, check_partition};

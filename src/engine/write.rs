@@ -32,6 +32,7 @@ use crate::tables;
 use crate::tables::{Change, FileEntry, FileWriter, SORTED_TAG, TableWriter, WriteOptions, groups_by_partition};
 
 mod checks;
+pub mod shape;
 
 /// What a statement that writes did.
 pub struct Affected {

@@ -27,6 +27,7 @@ mod tests;
 
 use conform::Conform;
 use file::{OpenFile, Target};
+pub use partition::check_partition;
 use partition::Splitter;
 
 /// How files are written.

@@ -13,6 +13,7 @@ use crate::engine::Scope;
 use crate::engine::values::compiled;
 use crate::engine::write::column_expression;
 use crate::error::{Error, ErrorKind, Result};
+use crate::tables::check_partition;
 
 /// The checks of one table, compiled.
 pub(in crate::engine) struct RowChecks {
@@ -20,6 +21,8 @@ pub(in crate::engine) struct RowChecks {
     schema: SchemaRef,
     types: Vec<PgType>,
     checks: Vec<(String, Arc<dyn PhysicalExpr>)>,
+    /// The positions of the columns that partition the table.
+    partition: Vec<usize>,
 }
 
 impl RowChecks {
@@ -36,7 +39,9 @@ impl RowChecks {
             }
         }
         let types = relation.columns.iter().map(|column| column.pg_type.clone()).collect();
-        Ok(Self { relation: relation.name.clone(), schema, types, checks })
+        let partitioned_by = relation.table().map(|table| table.partitioned_by.as_slice()).unwrap_or_default();
+        let partition = partitioned_by.iter().map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
+        Ok(Self { relation: relation.name.clone(), schema, types, checks, partition })
     }
 
     /// The schema of checked batches that come with `incoming`.
@@ -57,6 +62,7 @@ impl RowChecks {
         }
         let extra = batch.columns()[self.schema.fields().len()..].iter().cloned();
         self.check_not_null(&columns)?;
+        self.partition.iter().try_for_each(|at| check_partition(self.schema.field(*at).name(), &columns[*at]))?;
         self.check_conditions(&columns)?;
         let schema = self.schema_for(batch.schema_ref());
         Ok(RecordBatch::try_new(schema, columns.into_iter().chain(extra).collect())?)
@@ -102,7 +108,7 @@ impl RowChecks {
     }
 }
 
-fn nullable(schema: &Schema) -> Schema {
+pub(super) fn nullable(schema: &Schema) -> Schema {
     Schema::new(schema.fields().iter().map(|field| Field::clone(field).with_nullable(true)).collect::<Vec<_>>())
 }
 

@@ -80,11 +80,22 @@ fn value_text(name: &str, column: &ArrayRef, row: usize) -> Result<Option<String
     };
     match text.is_empty() {
         false => Ok(Some(text)),
-        true => Err(Error::new(
-            ErrorKind::InvalidParameterValue,
-            format!("column \"{name}\" partitions the table and cannot hold an empty text"),
-        )
-        .hint("Delta reads an empty partition value as NULL; store NULL or another text.")),
+        true => Err(empty_value(name)),
+    }
+}
+
+fn empty_value(name: &str) -> Error {
+    let message = format!("column \"{name}\" partitions the table and cannot hold an empty text");
+    Error::new(ErrorKind::InvalidParameterValue, message)
+        .hint("Delta reads an empty partition value as NULL; store NULL or another text.")
+}
+
+/// An error where the values of a column cannot partition a table: found before rows are acknowledged, not when they are
+/// written to files.
+pub fn check_partition(name: &str, column: &ArrayRef) -> Result<()> {
+    match column.as_string_view_opt() {
+        Some(texts) if texts.iter().any(|text| text == Some("")) => Err(empty_value(name)),
+        _ => Ok(()),
     }
 }
 
