@@ -73,9 +73,8 @@ impl Database {
         let buffer = Buffer::open(catalog, Arc::clone(&stores), clock, &folder.join(LOG), options).await?;
         let buffer = Arc::new(buffer);
         clear_spill(&folder.join(SPILL))?;
-        let engine = Engine::new(engine_config(&config, &folder), Arc::clone(&buffer))?;
-        let tables_url = tables_url(&config, &folder)?;
-        let server = Arc::new(Server::new(engine, buffer, config.clone(), tables_url, lock));
+        let engine = Engine::new(engine_config(&config, &folder)?, Arc::clone(&buffer))?;
+        let server = Arc::new(Server::new(engine, buffer, config.clone(), lock));
         flusher::start(&server);
         Ok(Arc::new(Self { server, config }))
     }
@@ -136,16 +135,17 @@ impl Database {
     }
 }
 
-fn engine_config(config: &Config, folder: &Path) -> EngineConfig {
-    EngineConfig {
+fn engine_config(config: &Config, folder: &Path) -> Result<EngineConfig> {
+    Ok(EngineConfig {
         memory_bytes_max: config.memory_bytes_max,
         spill_folder: config.spill_folder.clone().unwrap_or_else(|| folder.join(SPILL)),
         spill_bytes_max: config.spill_bytes_max,
         target_partitions: config.target_partitions,
         target_file_bytes: config.target_file_bytes,
         uses_tails: config.flush_interval_ms > 0,
+        tables_url: tables_url(config, folder)?,
         file_locations: config.file_locations.clone(),
-    }
+    })
 }
 
 /// Where tables without a LOCATION go: the bucket, or the folder's `tables`.

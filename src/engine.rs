@@ -15,6 +15,7 @@ mod changes;
 pub mod column;
 mod compact;
 pub mod context;
+pub mod create;
 mod curve;
 pub mod definition;
 pub mod delete;

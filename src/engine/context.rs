@@ -8,6 +8,7 @@ use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
+use url::Url;
 
 use crate::buffer::Buffer;
 use crate::engine::compact::CompactSorted;
@@ -32,6 +33,8 @@ pub struct EngineConfig {
     pub uses_tails: bool,
     /// Files that tables write aim at this size.
     pub target_file_bytes: u64,
+    /// Where tables without a LOCATION go; ends with a slash.
+    pub tables_url: Url,
     /// Folders and URLs that `read_*` functions and COPY may name.
     pub file_locations: Vec<String>,
 }

@@ -1,7 +1,6 @@
 //! CREATE TABLE: with columns, from a query, or over a Delta folder that is there already.
 //!
-//! The folder and its first versions are made before the catalog names it, so a table is there whole or not at all; a
-//! folder that no catalog names is what a crash in between leaves.
+//! The folder and its first versions are made before the catalog names it ([`crate::engine::create`]).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,18 +9,18 @@ use datafusion::common::ScalarValue;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::buffer::TableChanges;
 use crate::catalog::constraint_name;
 use crate::catalog::definition::{ColumnDef, ConstraintDef, ConstraintKind, RelationDef, RelationKind, TableDef};
 use crate::catalog::name::{ObjectName, Oid};
 use crate::catalog::pg_type::PgType;
 use crate::dialect::{Choice, Constraint, ConstraintRule, CreateTable, NewColumn, Options};
+use crate::engine::create::{checks, properties};
 use crate::engine::definition::{NewRows, Redefined};
 use crate::engine::{Planned, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::Session;
 use crate::session::reply::Tag;
-use crate::tables::{MetadataChange, Table, TableSpec, is_property, property_names, property_value};
+use crate::tables::{MetadataChange, Table, is_property, property_names, property_value};
 
 /// The option of a table, as WITH and SET name it, that is not a property of Delta's.
 const TARGET_FILE_BYTES: &str = "target_file_bytes";
@@ -64,19 +63,19 @@ impl Session {
         }
         let relation = new_relation(scope, create, schema, planned.as_ref(), &location, &self.login.user)?;
         self.server.engine().check_definition(scope, &relation)?;
-        let table = self.new_folder(&relation, &location).await?;
+        let table = self.server.engine().new_folder(&relation, &location).await?;
         let rows = match (&planned, create.with_no_data) {
             (Some(planned), false) => {
                 let filled = self.server.engine().fill(scope, &relation, &table, planned, parameters, cancel).await;
                 Some(match filled {
                     Ok(rows) => rows,
-                    Err(error) => return Err(self.take_back(&table, error).await),
+                    Err(error) => return Err(self.server.engine().take_back(&table, error).await),
                 })
             }
             _ => None,
         };
         self.tell_unenforced(&relation, &[]);
-        self.name_table(relation, &table).await?;
+        self.server.engine().name_table(relation, &table).await?;
         Ok(Tag(match rows {
             Some(rows) => format!("SELECT {rows}"),
             None if planned.is_some() => "CREATE TABLE AS".to_owned(),
@@ -183,28 +182,7 @@ impl Session {
         if let Some(location) = &create.location {
             return self.server.engine().allowed_location(location);
         }
-        let id = uuid::Uuid::new_v4().simple().to_string();
-        let plain: String =
-            create.name.name.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect();
-        self.server
-            .tables_url()
-            .join(&format!("{}-{}", plain, &id[..8]))
-            .map_err(|error| Error::internal(format!("a table's location cannot be made: {error}")))
-    }
-
-    async fn new_folder(&self, relation: &RelationDef, location: &Url) -> Result<Arc<Table>> {
-        let definition = relation.table().ok_or_else(|| Error::internal("not a table"))?;
-        let spec = TableSpec {
-            columns: relation.columns.clone(),
-            partitioned_by: definition.partitioned_by.clone(),
-            clustered_by: definition.clustered_by.clone(),
-            checks: checks(definition),
-            properties: properties(definition),
-            name: Some(relation.name.clone()),
-            comment: relation.comment.clone(),
-        };
-        let buffer = self.server.buffer();
-        Table::create(buffer.stores(), buffer.clock(), location, &spec).await
+        self.server.engine().new_location(&create.name.name)
     }
 
     async fn register_table(&self, scope: &Scope, create: &CreateTable, schema: Oid, location: Url) -> Result<Tag> {
@@ -237,50 +215,9 @@ impl Session {
                 })
                 .collect();
         }
-        self.name_table(relation, &table).await?;
+        self.server.engine().name_table(relation, &table).await?;
         Ok(Tag("CREATE TABLE".to_owned()))
     }
-
-    /// Puts a finished table into the catalog; its folder goes again when that fails.
-    async fn name_table(&self, relation: RelationDef, table: &Arc<Table>) -> Result<()> {
-        let owned = relation.table().is_some_and(|definition| !definition.external);
-        let opened = Arc::clone(table);
-        let named = self.server.buffer().define(
-            |draft| draft.create_relation(relation),
-            |oid| TableChanges { opened: vec![(*oid, opened)], closed: Vec::new() },
-        );
-        match named {
-            Ok(_) => Ok(()),
-            Err(error) if owned => Err(self.take_back(table, error).await),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Deletes the folder of a table that did not come to be.
-    async fn take_back(&self, table: &Arc<Table>, error: Error) -> Error {
-        if let Err(left) = table.delete_folder().await {
-            tracing::warn!(location = %table.location(), error = %left, "the folder of an unfinished table stays");
-        }
-        error
-    }
-}
-
-/// The options that stand in the table's log.
-fn properties(definition: &TableDef) -> BTreeMap<String, String> {
-    let options = definition.options.iter().filter(|(name, _)| is_property(name));
-    options.map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// The table's CHECK constraints.
-pub(super) fn checks(definition: &TableDef) -> Vec<(String, String)> {
-    definition
-        .constraints
-        .iter()
-        .filter_map(|constraint| match &constraint.kind {
-            ConstraintKind::Check { expression } => Some((constraint.name.clone(), expression.clone())),
-            _ => None,
-        })
-        .collect()
 }
 
 fn new_relation(

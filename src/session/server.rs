@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
-use url::Url;
 
 use crate::buffer::Buffer;
 use crate::catalog::FolderLock;
@@ -57,7 +56,6 @@ pub struct Server {
     engine: Arc<Engine>,
     buffer: Arc<Buffer>,
     config: Config,
-    tables_url: Url,
     sessions: Sessions,
     statements: StatementLog,
     started_at: DateTime<Utc>,
@@ -66,11 +64,11 @@ pub struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(engine: Engine, buffer: Arc<Buffer>, config: Config, tables_url: Url, lock: FolderLock) -> Self {
+    pub(crate) fn new(engine: Engine, buffer: Arc<Buffer>, config: Config, lock: FolderLock) -> Self {
         let started_at = buffer.clock().now();
         let sessions = Sessions { sessions_max: config.connections_max, ..Sessions::default() };
         let statements = StatementLog::new(buffer.clock().clone());
-        Self { engine: Arc::new(engine), buffer, config, tables_url, sessions, statements, started_at, lock }
+        Self { engine: Arc::new(engine), buffer, config, sessions, statements, started_at, lock }
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -84,11 +82,6 @@ impl Server {
     /// The settings the database was opened with.
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// Where tables without a LOCATION go; ends with a slash.
-    pub(crate) fn tables_url(&self) -> &Url {
-        &self.tables_url
     }
 
     /// Who is connected.

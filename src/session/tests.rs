@@ -44,11 +44,11 @@ async fn server_on(folder: &Path, stores: Stores, location: String) -> Arc<Serve
         // What these tests look at are commits.
         uses_tails: false,
         target_file_bytes: config.target_file_bytes,
+        tables_url: Url::from_directory_path(folder).unwrap(),
         file_locations: vec![location],
     };
     let engine = Engine::new(engine, Arc::clone(&buffer)).unwrap();
-    let tables = Url::from_directory_path(folder).unwrap();
-    Arc::new(Server::new(engine, buffer, config, tables, FolderLock::take(folder).unwrap()))
+    Arc::new(Server::new(engine, buffer, config, FolderLock::take(folder).unwrap()))
 }
 
 /// Two sessions of one database, and a table `t (k int, v text)` with the rows 1 and 2.

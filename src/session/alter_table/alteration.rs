@@ -13,9 +13,10 @@ use crate::catalog::name::{Oid, quote_identifier};
 use crate::dialect;
 use crate::dialect::{Constraint, NewColumn};
 use crate::engine::Scope;
+use crate::engine::create::checks;
 use crate::engine::definition::Requirement;
 use crate::error::{Error, ErrorKind, Result};
-use crate::session::create_table::{add_constraint, checks, new_column};
+use crate::session::create_table::{add_constraint, new_column};
 use crate::tables::{MetadataChange, is_property};
 
 /// A table on its way from one definition to another.
