@@ -81,6 +81,12 @@ pub struct Config {
     pub tail_bytes_max: usize,
     /// Files of the write-ahead log have about this size.
     pub log_segment_bytes: u64,
+    /// The largest body that brings rows, as it is sent.
+    pub ingest_body_bytes_max: usize,
+    /// What such a body may take once it is decompressed.
+    pub ingest_decoded_bytes_max: usize,
+    /// How deep the values of a JSON record may be nested.
+    pub ingest_json_depth_max: usize,
     /// The default of `statement_timeout`; 0 for none.
     pub statement_timeout_ms: u64,
     /// How long running statements may take at shutdown.
@@ -132,6 +138,9 @@ impl Config {
             flush_bytes: number(&settings, "flush_bytes"),
             tail_bytes_max: number(&settings, "tail_bytes_max"),
             log_segment_bytes: number(&settings, "log_segment_bytes"),
+            ingest_body_bytes_max: number(&settings, "ingest_body_bytes_max"),
+            ingest_decoded_bytes_max: number(&settings, "ingest_decoded_bytes_max"),
+            ingest_json_depth_max: number(&settings, "ingest_json_depth_max"),
             statement_timeout_ms: number(&settings, "statement_timeout_ms"),
             shutdown_deadline_ms: number(&settings, "shutdown_deadline_ms"),
             file_locations: list(settings.get("file_locations")),

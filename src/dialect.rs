@@ -6,6 +6,7 @@
 
 use datafusion::sql::sqlparser::ast;
 
+use crate::catalog::name::ObjectName;
 use crate::error::{Error, ErrorKind, Result};
 
 mod alter_table;
@@ -78,6 +79,15 @@ pub fn parse_expression(text: &str) -> Result<ast::Expr> {
         shape::settle(&mut expression, source.is_deep())?;
         Ok(expression)
     })
+}
+
+/// Reads the name of an object alone, as it stands in a statement: folded unless quoted, with or without its schema.
+pub fn parse_name(text: &str) -> Result<ObjectName> {
+    match parse_expression(text)? {
+        ast::Expr::Identifier(part) => object_name(&ast::ObjectName::from(vec![part])),
+        ast::Expr::CompoundIdentifier(parts) => object_name(&ast::ObjectName::from(parts)),
+        _ => Err(Error::new(ErrorKind::InvalidName, format!("\"{text}\" is not the name of an object"))),
+    }
 }
 
 /// Reads one query, such as a view's that the catalog keeps as text.

@@ -7,6 +7,8 @@ mod wire;
 mod database;
 mod session;
 
+mod ingest;
+
 mod dialect;
 mod engine;
 

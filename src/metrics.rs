@@ -26,6 +26,10 @@ pub enum Counter {
     Connections,
     /// Clients turned away because `connections_max` was reached.
     ConnectionsRefused,
+    /// Rows that programs and sources brought.
+    RowsIngested,
+    /// Their records that could not be stored.
+    DeadLetters,
 }
 
 /// What goes up and down.
@@ -50,7 +54,7 @@ pub enum Gauge {
 }
 
 /// Name and help, in the order of [`Counter`].
-const COUNTERS: [(Counter, &str, &str); 5] = [
+const COUNTERS: [(Counter, &str, &str); 7] = [
     (Counter::Statements, "statements_total", "Statements that were started."),
     (Counter::RowsReturned, "rows_returned_total", "Rows sent to clients."),
     (Counter::Commits, "commits_total", "Versions committed to tables."),
@@ -60,6 +64,8 @@ const COUNTERS: [(Counter, &str, &str); 5] = [
         "connections_refused_total",
         "Clients turned away because connections_max was reached.",
     ),
+    (Counter::RowsIngested, "rows_ingested_total", "Rows that programs and sources brought."),
+    (Counter::DeadLetters, "dead_letters_total", "Their records that could not be stored."),
 ];
 
 /// Name and help, in the order of [`Gauge`].

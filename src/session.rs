@@ -27,6 +27,7 @@ mod describe;
 mod execute;
 mod external;
 mod facts;
+mod ingest;
 pub mod intake;
 mod maintain;
 mod measure;
@@ -46,6 +47,7 @@ pub mod text;
 mod transaction;
 
 pub use cancel::Canceller;
+pub use ingest::Delivery;
 pub use output::OutputFormat;
 pub use reply::{
     Column, CopyFormat, CopyIn, CopyOptions, CopyOut, Notice, Reply, Rows, Severity, Tag, TransactionStatus,

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 mod http;
 mod postgres;
+mod proof;
 mod tls;
 
 use postgres::Postgres;

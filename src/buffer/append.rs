@@ -94,19 +94,24 @@ impl Buffer {
 
     async fn wait_for_room(&self) -> Result<()> {
         let mut waited = Duration::ZERO;
-        while self.tail_bytes() > self.tail_bytes_max {
+        while let Err(full) = self.refuse_when_full() {
             if waited >= ROOM_WAIT_MAX {
-                return Err(Error::new(
-                    ErrorKind::ConfigurationLimitExceeded,
-                    "rows come faster than they can be written to files",
-                )
-                .detail(format!("The rows that wait take more than tail_bytes_max, {} bytes.", self.tail_bytes_max))
-                .hint("Try again later. The server's log says if flushes fail."));
+                return Err(full);
             }
             self.clock.sleep(ROOM_POLL).await;
             waited += ROOM_POLL;
         }
         Ok(())
+    }
+
+    /// An error, 53400, where tails take all the memory that they may: for those who can come again.
+    pub fn refuse_when_full(&self) -> Result<()> {
+        if self.tail_bytes() <= self.tail_bytes_max {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::ConfigurationLimitExceeded, "rows come faster than they can be written to files")
+            .detail(format!("The rows that wait take more than tail_bytes_max, {} bytes.", self.tail_bytes_max))
+            .hint("Try again later. The server's log says if flushes fail."))
     }
 
     /// Waits until everything that was appended before is durable.

@@ -30,7 +30,7 @@ pub const SERVER_SETTINGS: &[Setting] = &[
     ),
     setting("pg", Kind::Address, "127.0.0.1:5432", "Where to listen for PostgreSQL clients."),
     setting("flight", Kind::Address, "off", "Where to listen for Arrow Flight SQL clients."),
-    setting("http", Kind::Address, "127.0.0.1:8080", "Where to listen for HTTP: /healthz, /readyz and /metrics."),
+    setting("http", Kind::Address, "127.0.0.1:8080", "Where to listen for HTTP: /v1/ingest, /v1/events, /healthz, /readyz and /metrics."),
     setting(
         "connections_max",
         COUNT,
@@ -89,6 +89,24 @@ pub const SERVER_SETTINGS: &[Setting] = &[
         Kind::Bytes,
         "64MiB",
         "Files of the write-ahead log have about this size. One is deleted once the tables' files hold all of its rows.",
+    ),
+    setting(
+        "ingest_body_bytes_max",
+        Kind::Bytes,
+        "64MiB",
+        "The largest body of a request that brings rows, as it is sent; a larger one is refused with 413.",
+    ),
+    setting(
+        "ingest_decoded_bytes_max",
+        Kind::Bytes,
+        "256MiB",
+        "What such a body may take once it is decompressed, and again once it is decoded.",
+    ),
+    setting(
+        "ingest_json_depth_max",
+        Kind::Integer { min: 1, max: 100 },
+        "64",
+        "How deep the values of a JSON record may be nested; a record with a deeper one is a dead letter.",
     ),
     setting("target_file_bytes", Kind::Bytes, "128MiB", "Data files are written to about this size."),
     setting(

@@ -65,7 +65,7 @@ impl Engine {
     }
 
     /// What publishes versions.
-    pub(in crate::engine) fn buffer(&self) -> &Arc<Buffer> {
+    pub(crate) fn buffer(&self) -> &Arc<Buffer> {
         &self.buffer
     }
 

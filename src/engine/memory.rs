@@ -13,6 +13,15 @@ use datafusion::common::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use parking_lot::Mutex;
 
+use crate::engine::Engine;
+
+impl Engine {
+    /// A share, empty at first, of the memory of all statements, for who holds data outside of a plan.
+    pub fn reservation(&self, name: &str) -> MemoryReservation {
+        MemoryConsumer::new(name).register(&self.runtime().memory_pool)
+    }
+}
+
 /// How DataFusion's sorts name what they merge with.
 const MERGE_NAME: &str = "ExternalSorterMerge";
 /// How DataFusion names exchanges, which write to disk whatever they are refused.

@@ -18,6 +18,7 @@ use crate::engine::create::{checks, properties};
 use crate::engine::definition::{NewRows, Redefined};
 use crate::engine::{Planned, Scope};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::{EVOLUTION_OPTION, evolution_value};
 use crate::session::Session;
 use crate::session::reply::Tag;
 use crate::tables::{MetadataChange, Table, is_property, property_names, property_value};
@@ -377,10 +378,12 @@ fn storable(pg_type: &PgType) -> PgType {
 
 /// The options of WITH, checked.
 pub(super) fn table_options(options: &Options) -> Result<BTreeMap<String, String>> {
-    let known: Vec<&str> = std::iter::once(TARGET_FILE_BYTES).chain(property_names()).collect();
+    let known: Vec<&str> = [TARGET_FILE_BYTES, EVOLUTION_OPTION].into_iter().chain(property_names()).collect();
     options.require_known("table", &known)?;
     let value = |choice: &Choice| match choice.name.as_str() {
         TARGET_FILE_BYTES => Ok(choice.count()?.to_string()),
+        EVOLUTION_OPTION => evolution_value(choice.value.as_deref().unwrap_or_default())
+            .map_err(|error| error.at(choice.position)),
         name => {
             property_value(name, choice.value.as_deref().unwrap_or("true")).map_err(|error| error.at(choice.position))
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use datafusion::execution::memory_pool::MemoryReservation;
 use parking_lot::Mutex;
 
 use crate::buffer::Buffer;
@@ -82,6 +83,11 @@ impl Server {
     /// The settings the database was opened with.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// A share, empty at first, of the memory of all statements.
+    pub(crate) fn reservation(&self, name: &str) -> MemoryReservation {
+        self.engine.reservation(name)
     }
 
     /// Who is connected.

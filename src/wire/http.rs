@@ -1,17 +1,24 @@
-//! HTTP: whether the server lives (`/healthz`), whether it takes work (`/readyz`), and its counters (`/metrics`).
+//! HTTP: rows that programs push (`/v1/ingest/{table}`, `/v1/events`), whether the server lives (`/healthz`), whether it
+//! takes work (`/readyz`), and its counters (`/metrics`).
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
 use crate::error::Result;
+
+mod body;
+mod failure;
+mod ingest;
+mod login;
 
 /// What the answers are made from.
 #[derive(Clone)]
@@ -29,11 +36,14 @@ pub(super) async fn serve(
 ) -> Result<()> {
     let shared = Shared { database, stopping };
     let router = Router::new()
+        .route("/v1/ingest/{table}", post(ingest::ingest))
+        .route("/v1/events", post(ingest::events))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(shared);
-    axum::serve(listener, router).with_graceful_shutdown(stopped.cancelled_owned()).await?;
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(stopped.cancelled_owned()).await?;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use crate::database::Database;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::Counter;
 use crate::session::{Login, Session};
+use crate::wire::proof::proof;
 use crate::wire::tls::Tls;
 
 mod answer;
@@ -144,7 +145,7 @@ impl Postgres {
         let config = self.database.config();
         let local = peer.ip().is_loopback();
         let verifier = self.database.server().verifier(&request.user);
-        let proof = login::proof(config.trust, &request.user, verifier, local)?;
+        let proof = proof(config.trust, &request.user, verifier, local)?;
         if !login::prove(opening, &request.user, proof, self.tls.as_ref()).await? {
             return Ok(None);
         }

@@ -1,7 +1,8 @@
 //! Who is trusted, and what a stored verifier must look like.
 
 use crate::config::Trust;
-use crate::wire::postgres::login::{Proof, decode_base64, parse_verifier, proof};
+use crate::session::scram::verifier;
+use crate::wire::proof::{Proof, decode_base64, parse_verifier, proof};
 
 /// PostgreSQL's verifier of the password `secret`, abridged to its shape.
 const VERIFIER: &str = "SCRAM-SHA-256$4096:c2FsdHNhbHRzYWx0c2FsdA==$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=:\
@@ -45,4 +46,17 @@ fn strangers_learn_nothing_of_which_roles_exist() {
     assert!(matches!(proof(Trust::Loopback, "a", None, false).unwrap(), Proof::Impossible(_)));
     let Err(error) = proof(Trust::Loopback, "a", None, true) else { unreachable!("the role does not exist") };
     assert_eq!((error.sqlstate(), error.message()), ("28000", "role \"a\" does not exist"));
+}
+
+#[test]
+fn the_password_itself_is_enough_where_a_wire_brings_it() {
+    let asked = |text: &str| proof(Trust::All, "a", Some(Some(text.to_owned())), true).unwrap();
+    let stored = verifier("päss:word").unwrap();
+    assert!(asked(&stored).is_met_by("päss:word"));
+    for wrong in ["pass:word", "", "päss:word "] {
+        assert!(!asked(&stored).is_met_by(wrong), "{wrong}");
+    }
+    assert!(!asked(VERIFIER).is_met_by("secret"));
+    assert!(!proof(Trust::Nowhere, "a", None, true).unwrap().is_met_by("x"));
+    assert!(proof(Trust::All, "a", Some(None), true).unwrap().is_met_by("anything"));
 }

@@ -1,0 +1,157 @@
+//! A batch from bytes to durable rows: decoded, checked, added with its dead letters in one change of the log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::buffer::{Addition, Claim, ClaimedKey};
+use crate::catalog::definition::RelationDef;
+use crate::catalog::name::Oid;
+use crate::engine::{Engine, Scope};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::decode::{Decoded, Work, decode};
+use crate::ingest::{Broken, Format, Payload, dead_letter, evolution};
+use crate::log::Durability;
+
+/// How often a batch is decoded anew because the table's definition has changed meanwhile.
+const ATTEMPTS_MAX: usize = 5;
+
+/// Payloads on their way into a table.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    pub table: Oid,
+    pub format: Format,
+    pub payloads: Vec<Payload>,
+    pub broken: Broken,
+    /// How deep values may be nested.
+    pub depth_max: usize,
+    /// What decoded columns may take.
+    pub bytes_max: usize,
+    /// How far sources have been read into the table when it has these rows.
+    pub positions: Vec<(String, i64)>,
+    /// The name of the batch: the same batch is added once.
+    pub key: Option<String>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// The change that added it.
+    pub lsn: i64,
+    pub rows: u64,
+    pub dead_letters: u64,
+    /// Fields without a column, and how many records had each.
+    pub ignored_fields: BTreeMap<String, u64>,
+    /// Columns that were made for new fields.
+    pub added_columns: Vec<String>,
+    /// It was there already: the numbers are those of the first time.
+    pub is_duplicate: bool,
+}
+
+/// Adds a batch to its table. When it returns, the rows are on stable storage and visible; after an error nothing of the
+/// batch is there, but for columns that were made for it. `scope` gives what an attempt sees, and as whom.
+pub async fn accept(engine: &Arc<Engine>, scope: &(dyn Fn() -> Scope + Send + Sync), batch: Batch) -> Result<Accepted> {
+    engine.buffer().refuse_when_full()?;
+    let Batch { table, format, payloads, broken, depth_max, bytes_max, positions, key } = batch;
+    let work = Arc::new(Work { format, payloads, broken, depth_max, bytes_max });
+    let mut added_columns = Vec::new();
+    for attempt in 1.. {
+        let claimed = match key.as_deref().map(|key| engine.buffer().claim(table, key)).transpose()? {
+            None => None,
+            Some(Claim::New(claimed)) => Some(claimed),
+            Some(Claim::Used(fact)) => return Ok(first_answer(&fact)),
+        };
+        let scope = scope();
+        let relation = scope.version.catalog.relation_by_oid(table).ok_or_else(|| {
+            Error::new(ErrorKind::UndefinedTable, "the table was dropped while rows came for it")
+        })?;
+        let decoded = decode_aside(engine, &scope, &relation, &work).await?;
+        let outcome = match decoded.new_fields.as_slice() {
+            [] => add(engine, &relation, decoded, table_positions(table, &positions), claimed).await.map(Some),
+            fields => {
+                let names = fields.iter().map(|field| field.name.clone());
+                let outcome = evolution::add_columns(engine, &scope, &relation, fields).await.map(|()| None);
+                added_columns.extend(names.filter(|_| outcome.is_ok()));
+                outcome
+            }
+        };
+        match outcome {
+            Ok(Some(accepted)) => return Ok(Accepted { added_columns, ..accepted }),
+            Ok(None) if attempt < ATTEMPTS_MAX => {}
+            Err(error) if error.kind() == ErrorKind::SerializationFailure && attempt < ATTEMPTS_MAX => {}
+            Err(error) => return Err(error),
+            Ok(None) => break,
+        }
+    }
+    Err(Error::new(ErrorKind::SerializationFailure, "the table's definition changes faster than rows can be added"))
+}
+
+fn table_positions(table: Oid, positions: &[(String, i64)]) -> Vec<(Oid, String, i64)> {
+    positions.iter().map(|(name, value)| (table, name.clone(), *value)).collect()
+}
+
+fn first_answer(fact: &crate::log::KeyFact) -> Accepted {
+    let count = |number: i64| u64::try_from(number).unwrap_or_default();
+    Accepted {
+        lsn: fact.lsn.unwrap_or_default().0,
+        rows: count(fact.rows),
+        dead_letters: count(fact.refused),
+        is_duplicate: true,
+        ..Accepted::default()
+    }
+}
+
+/// Decodes where it keeps nobody waiting.
+async fn decode_aside(
+    engine: &Arc<Engine>,
+    scope: &Scope,
+    relation: &Arc<RelationDef>,
+    work: &Arc<Work>,
+) -> Result<Decoded> {
+    let (engine, scope, relation, work) = (Arc::clone(engine), scope.clone(), Arc::clone(relation), Arc::clone(work));
+    let decoded = tokio::task::spawn_blocking(move || decode(&engine, &scope, &relation, &work)).await;
+    decoded.map_err(|error| Error::internal(format!("decoding ended: {error}")))?
+}
+
+/// The one place where decoded rows go to the log.
+async fn add(
+    engine: &Engine,
+    relation: &RelationDef,
+    decoded: Decoded,
+    positions: Vec<(Oid, String, i64)>,
+    claimed: Option<ClaimedKey>,
+) -> Result<Accepted> {
+    let Decoded { rows, refused, ignored_fields, .. } = decoded;
+    let mut accepted = Accepted {
+        rows: rows.num_rows() as u64,
+        dead_letters: refused.len() as u64,
+        ignored_fields,
+        ..Accepted::default()
+    };
+    let letters = match refused.is_empty() {
+        true => None,
+        false => {
+            let letters = dead_letter::table_of(engine, relation).await?;
+            let rows = dead_letter::rows(&letters, &refused, engine.buffer().clock().now())?;
+            Some((letters, rows))
+        }
+    };
+    let mut tables = vec![(relation, vec![rows])];
+    tables.extend(letters.as_ref().map(|(letters, rows)| (letters.as_ref(), vec![rows.clone()])));
+    let key = claimed.map(|claimed| (claimed, i64::try_from(accepted.dead_letters).unwrap_or(i64::MAX)));
+    let lsn = engine.buffer().add(Addition { rows: tables, positions, key }, Durability::Synced).await?;
+    accepted.lsn = lsn.0;
+    tell(relation, &accepted, refused.first().map(|letter| letter.reason.as_str()));
+    Ok(accepted)
+}
+
+/// Nothing is left out without a word.
+fn tell(relation: &RelationDef, accepted: &Accepted, first_reason: Option<&str>) {
+    let Accepted { rows, dead_letters, ignored_fields, .. } = accepted;
+    if let Some(reason) = first_reason {
+        tracing::warn!(table = %relation.name, rows, dead_letters, reason, "records could not be stored");
+    }
+    if !ignored_fields.is_empty() {
+        let fields = ignored_fields.keys().cloned().collect::<Vec<_>>().join(", ");
+        tracing::info!(table = %relation.name, fields, "fields have no column and were ignored");
+    }
+}

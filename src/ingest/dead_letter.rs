@@ -1,0 +1,102 @@
+//! Dead letters: what could not be stored in a table `t` is kept in `t$dead_letter`, made when first needed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryViewArray, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
+};
+use chrono::{DateTime, Utc};
+
+use crate::catalog::definition::{ColumnDef, RelationDef, RelationKind, TableDef};
+use crate::catalog::name::{NAME_BYTES_MAX, Oid};
+use crate::catalog::pg_type::PgType;
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::decode::Refused;
+
+const SUFFIX: &str = "$dead_letter";
+const COMMENT: &str = "records that could not be stored";
+
+/// The name of the dead letters of a table.
+fn name_of(table: &str) -> String {
+    let end = table.floor_char_boundary(NAME_BYTES_MAX - SUFFIX.len());
+    format!("{}{SUFFIX}", &table[..end])
+}
+
+/// The table for the dead letters of `relation`; it is made if it is not there, with the same owner.
+pub(super) async fn table_of(engine: &Engine, relation: &RelationDef) -> Result<Arc<RelationDef>> {
+    let name = name_of(&relation.name);
+    let find = || engine.buffer().current().catalog.relation_in(relation.schema, &name);
+    if let Some(found) = find() {
+        return fitting(found);
+    }
+    let location = engine.new_location(&name)?;
+    let table = TableDef { location: location.as_str().trim_end_matches('/').to_owned(), ..TableDef::default() };
+    let letters = RelationDef {
+        oid: Oid::NONE,
+        schema: relation.schema,
+        name: name.clone(),
+        owner: relation.owner,
+        comment: Some(COMMENT.to_owned()),
+        columns: columns(),
+        kind: RelationKind::Table(TableDef { options: BTreeMap::new(), ..table }),
+    };
+    let folder = engine.new_folder(&letters, &location).await?;
+    match engine.name_table(letters, &folder).await {
+        Ok(()) => tracing::info!(table = %relation.name, dead_letters = %name, "a table for dead letters was made"),
+        // Another batch was quicker.
+        Err(error) if error.kind() == ErrorKind::DuplicateTable => {}
+        Err(error) => return Err(error),
+    }
+    let gone = || Error::new(ErrorKind::SerializationFailure, format!("table \"{name}\" was dropped while it was needed"));
+    find().ok_or_else(gone).and_then(fitting)
+}
+
+fn columns() -> Vec<ColumnDef> {
+    let column = |(number, (name, pg_type)): (i16, (&str, PgType))| ColumnDef {
+        number,
+        name: name.to_owned(),
+        pg_type,
+        not_null: false,
+        default: None,
+        generated: None,
+        comment: None,
+    };
+    let columns = [
+        ("raw", PgType::Bytea),
+        ("reason", PgType::Text),
+        ("source", PgType::Text),
+        ("position", PgType::Int8),
+        ("at", PgType::Timestamptz),
+    ];
+    (1..).zip(columns).map(column).collect()
+}
+
+/// Somebody may have made a table of that name for something else.
+fn fitting(found: Arc<RelationDef>) -> Result<Arc<RelationDef>> {
+    let shape = |columns: &[ColumnDef]| -> Vec<(String, PgType)> {
+        columns.iter().map(|column| (column.name.clone(), column.pg_type.clone())).collect()
+    };
+    match found.table().is_some() && shape(&found.columns) == shape(&columns()) {
+        true => Ok(found),
+        false => Err(Error::new(
+            ErrorKind::InvalidTableDefinition,
+            format!("\"{}\" cannot take dead letters: its columns are others", found.name),
+        )
+        .hint("Give it another name; it is made anew when it is needed.")),
+    }
+}
+
+/// Dead letters as rows of their table.
+pub(super) fn rows(letters: &RelationDef, refused: &[Refused], at: DateTime<Utc>) -> Result<RecordBatch> {
+    let at = TimestampMicrosecondArray::from_value(at.timestamp_micros(), refused.len());
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(BinaryViewArray::from_iter_values(refused.iter().map(|letter| &letter.raw))),
+        Arc::new(StringViewArray::from_iter_values(refused.iter().map(|letter| &letter.reason))),
+        Arc::new(StringViewArray::from_iter_values(refused.iter().map(|letter| &letter.source))),
+        Arc::new(Int64Array::from_iter_values(refused.iter().map(|letter| letter.place))),
+        Arc::new(at.with_timezone("UTC")),
+    ];
+    Ok(RecordBatch::try_new(letters.arrow_schema(), columns)?)
+}

@@ -1,0 +1,58 @@
+//! Who sends a request: HTTP Basic with the roles and passwords of the PostgreSQL wire; without it the first role, where
+//! `trust` lets that in.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::session::{Login, Session};
+use crate::wire::http::Shared;
+use crate::wire::proof::{proof, wrong_password};
+
+/// Who is meant by a request that does not say.
+const FIRST_ROLE: &str = "headwater";
+
+/// A session for the request's sender, who has proved to be it.
+pub(super) async fn session(shared: &Shared, headers: &HeaderMap, peer: SocketAddr) -> Result<Session> {
+    if shared.stopping.is_cancelled() {
+        return Err(Error::new(ErrorKind::CannotConnectNow, "the server is stopping"));
+    }
+    let (user, password) = match headers.get(header::AUTHORIZATION) {
+        None => (FIRST_ROLE.to_owned(), String::new()),
+        Some(value) => basic(value.as_bytes()).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidAuthorization, "the authorization is not understood")
+                .hint("Send \"Authorization: Basic\" with the name of a role and its password.")
+        })?,
+    };
+    let server = shared.database.server();
+    let trust = shared.database.config().trust;
+    let proof = proof(trust, &user, server.verifier(&user), peer.ip().is_loopback())?;
+    // It takes milliseconds, on purpose.
+    let is_met = tokio::task::spawn_blocking(move || proof.is_met_by(&password)).await;
+    if !is_met.map_err(|error| Error::internal(format!("the password's check ended: {error}")))? {
+        return Err(wrong_password(&user));
+    }
+    shared.database.session_for(Login {
+        user,
+        wire: "http",
+        address: Some(peer.ip().to_string()),
+        encrypted: false,
+        settings: BTreeMap::new(),
+    })
+}
+
+/// Name and password of `Basic <base64 of name:password>`.
+fn basic(value: &[u8]) -> Option<(String, String)> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (scheme, credentials) = text.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let plain = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
+    let (user, password) = plain.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
