@@ -136,7 +136,7 @@ impl<'a> Decoder<'a> {
         match self {
             Self::Identity(_) => Ok(()),
             Self::Gzip(decoder) => decoder.try_finish(),
-            Self::Zstd(decoder) => decoder.flush(),
+            Self::Zstd(decoder) => decoder.do_finish(),
         }
     }
 
