@@ -65,7 +65,11 @@ impl Buffer {
         let mut notes: Vec<Note> = addition.positions.into_iter().map(position).collect();
         let count = stored.first().map_or(0, |(_, rows)| rows.num_rows());
         let key = addition.key.map(|(key, refused)| {
-            notes.push(key.note(self.clock.now().timestamp_millis(), i64::try_from(count).unwrap_or(i64::MAX), refused));
+            notes.push(key.note(
+                self.clock.now().timestamp_millis(),
+                i64::try_from(count).unwrap_or(i64::MAX),
+                refused,
+            ));
             key
         });
         self.submit(frame, durability, stored, notes, key).await
@@ -163,7 +167,9 @@ pub(super) fn publisher(published: Arc<Published>, clock: Clock) -> impl FnMut(N
         News::Landed(changes) => {
             let now_ms = clock.now().timestamp_millis();
             let shown = published.replace(|current| Ok((with_changes(current, now_ms, &changes)?, ())));
-            changes.iter().for_each(|(lsn, arrival)| arrival.notes.iter().for_each(|note| published.keys.hear(*lsn, note)));
+            changes
+                .iter()
+                .for_each(|(lsn, arrival)| arrival.notes.iter().for_each(|note| published.keys.hear(*lsn, note)));
             for (lsn, arrival) in changes {
                 // Who does not wait any more has gone: the rows are there all the same.
                 drop(arrival.done.send(shown.clone().map(|()| lsn)));

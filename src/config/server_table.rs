@@ -30,7 +30,12 @@ pub const SERVER_SETTINGS: &[Setting] = &[
     ),
     setting("pg", Kind::Address, "127.0.0.1:5432", "Where to listen for PostgreSQL clients."),
     setting("flight", Kind::Address, "off", "Where to listen for Arrow Flight SQL clients."),
-    setting("http", Kind::Address, "127.0.0.1:8080", "Where to listen for HTTP: /v1/ingest, /v1/events, /healthz, /readyz and /metrics."),
+    setting(
+        "http",
+        Kind::Address,
+        "127.0.0.1:8080",
+        "Where to listen for HTTP: /v1/ingest, /v1/events, /healthz, /readyz and /metrics.",
+    ),
     setting(
         "connections_max",
         COUNT,
@@ -77,7 +82,12 @@ pub const SERVER_SETTINGS: &[Setting] = &[
         "Rows of small INSERTs are durable in the log and visible at once; this long after they came they are in files, \
          where other programs see them. 0: every statement writes its own files.",
     ),
-    setting("flush_bytes", Kind::Bytes, "64MiB", "A table with this many bytes of such rows writes them to files earlier."),
+    setting(
+        "flush_bytes",
+        Kind::Bytes,
+        "64MiB",
+        "A table with this many bytes of such rows writes them to files earlier.",
+    ),
     setting(
         "tail_bytes_max",
         Kind::Bytes,

@@ -61,9 +61,11 @@ pub async fn accept(engine: &Arc<Engine>, scope: &(dyn Fn() -> Scope + Send + Sy
             Some(Claim::Used(fact)) => return Ok(first_answer(&fact)),
         };
         let scope = scope();
-        let relation = scope.version.catalog.relation_by_oid(table).ok_or_else(|| {
-            Error::new(ErrorKind::UndefinedTable, "the table was dropped while rows came for it")
-        })?;
+        let relation = scope
+            .version
+            .catalog
+            .relation_by_oid(table)
+            .ok_or_else(|| Error::new(ErrorKind::UndefinedTable, "the table was dropped while rows came for it"))?;
         let decoded = decode_aside(engine, &scope, &relation, &work).await?;
         let outcome = match decoded.new_fields.as_slice() {
             [] => add(engine, &relation, decoded, table_positions(table, &positions), claimed).await.map(Some),

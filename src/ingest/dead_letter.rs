@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BinaryViewArray, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
-};
+use arrow::array::{ArrayRef, BinaryViewArray, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use chrono::{DateTime, Utc};
 
 use crate::catalog::definition::{ColumnDef, RelationDef, RelationKind, TableDef};
@@ -49,7 +47,8 @@ pub(super) async fn table_of(engine: &Engine, relation: &RelationDef) -> Result<
         Err(error) if error.kind() == ErrorKind::DuplicateTable => {}
         Err(error) => return Err(error),
     }
-    let gone = || Error::new(ErrorKind::SerializationFailure, format!("table \"{name}\" was dropped while it was needed"));
+    let gone =
+        || Error::new(ErrorKind::SerializationFailure, format!("table \"{name}\" was dropped while it was needed"));
     find().ok_or_else(gone).and_then(fitting)
 }
 

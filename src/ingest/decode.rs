@@ -80,6 +80,7 @@ pub enum Broken {
     /// Nothing is decoded: who sent it hears of it.
     Fails,
     /// It is refused like a record.
+    #[cfg_attr(not(test), expect(dead_code, reason = "sources say it"))]
     Refused,
 }
 

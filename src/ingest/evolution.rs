@@ -50,19 +50,16 @@ pub(in crate::ingest) async fn add_columns(
         return Err(Error::new(ErrorKind::ProgramLimitExceeded, message)
             .hint(format!("ALTER TABLE ... SET ({EVOLUTION_OPTION} = '{NONE}') ignores new fields.")));
     }
-    let mut number = relation.columns.iter().map(|column| column.number).max().unwrap_or_default();
-    for field in fields {
-        number += 1;
-        new.columns.push(ColumnDef {
-            number,
-            name: field.name.clone(),
-            pg_type: field.pg_type.clone(),
-            not_null: false,
-            default: None,
-            generated: None,
-            comment: None,
-        });
-    }
+    let last = relation.columns.iter().map(|column| column.number).max().unwrap_or_default();
+    new.columns.extend((last + 1..).zip(fields).map(|(number, field)| ColumnDef {
+        number,
+        name: field.name.clone(),
+        pg_type: field.pg_type.clone(),
+        not_null: false,
+        default: None,
+        generated: None,
+        comment: None,
+    }));
     let metadata = MetadataChange { columns: Some(new.columns.clone()), ..MetadataChange::default() };
     let (old, rows) = (Arc::clone(relation), NewRows::Kept);
     let redefined = Redefined { old, new, metadata, rows, requirements: Vec::new(), views: Vec::new() };

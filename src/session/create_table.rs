@@ -382,8 +382,9 @@ pub(super) fn table_options(options: &Options) -> Result<BTreeMap<String, String
     options.require_known("table", &known)?;
     let value = |choice: &Choice| match choice.name.as_str() {
         TARGET_FILE_BYTES => Ok(choice.count()?.to_string()),
-        EVOLUTION_OPTION => evolution_value(choice.value.as_deref().unwrap_or_default())
-            .map_err(|error| error.at(choice.position)),
+        EVOLUTION_OPTION => {
+            evolution_value(choice.value.as_deref().unwrap_or_default()).map_err(|error| error.at(choice.position))
+        }
         name => {
             property_value(name, choice.value.as_deref().unwrap_or("true")).map_err(|error| error.at(choice.position))
         }

@@ -27,8 +27,8 @@ mod tests;
 
 use conform::Conform;
 use file::{OpenFile, Target};
-pub use partition::check_partition;
 use partition::Splitter;
+pub use partition::check_partition;
 
 /// How files are written.
 #[derive(Clone, Debug)]

@@ -25,6 +25,7 @@ mod login;
 struct Shared {
     database: Arc<Database>,
     stopping: CancellationToken,
+    proved: Arc<login::Proved>,
 }
 
 /// Serves until `stopped`; from `stopping` on the server is not ready.
@@ -34,7 +35,7 @@ pub(super) async fn serve(
     stopping: CancellationToken,
     stopped: CancellationToken,
 ) -> Result<()> {
-    let shared = Shared { database, stopping };
+    let shared = Shared { database, stopping, proved: Arc::default() };
     let router = Router::new()
         .route("/v1/ingest/{table}", post(ingest::ingest))
         .route("/v1/events", post(ingest::events))

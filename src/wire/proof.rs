@@ -100,7 +100,7 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
 impl Proof {
     /// True for the password that is asked for, and where none is. It takes some time, whatever the outcome. The client's
     /// part of the exchange is played here, for wires on which the password itself comes.
-    pub(in crate::wire) fn is_met_by(self, password: &str) -> bool {
+    pub(in crate::wire) fn met_by(self, password: &str) -> bool {
         let (secret, possible) = match self {
             Self::Trust => return true,
             Self::Password(secret) => (secret, true),
@@ -109,7 +109,9 @@ impl Proof {
         let mut client = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
         let begun = ScramServerAuth::new().on_client_first_message_with_secret(client.message(), secret);
         let Ok((challenge, waiting)) = begun else { return false };
-        client.update(challenge.as_bytes()).is_ok() && waiting.on_client_final_message(client.message()).is_ok() && possible
+        client.update(challenge.as_bytes()).is_ok()
+            && waiting.on_client_final_message(client.message()).is_ok()
+            && possible
     }
 }
 

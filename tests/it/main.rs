@@ -26,6 +26,10 @@ mod command_line;
 // What a server says and does beside answering: warnings, HTTP, the end.
 mod serving;
 
+// Rows over HTTP: formats, wrong input, retries, dead letters, new fields, limits, logins.
+mod http;
+mod ingest;
+
 // The interactive shell, typed into as a person does.
 mod shell;
 

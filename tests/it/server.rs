@@ -21,6 +21,7 @@ pub const WITHOUT_TAILS: [&str; 2] = ["--flush-interval-ms", "0"];
 pub struct Server {
     program: Running,
     address: SocketAddr,
+    http: SocketAddr,
     folder: PathBuf,
     arguments: Vec<String>,
     _temporary: Option<TempDir>,
@@ -56,8 +57,8 @@ impl Server {
     /// A server on a folder that the test keeps.
     pub fn open(folder: &Path, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let (program, address) = launch(headwater(), folder, &arguments);
-        Self { program, address, folder: folder.to_owned(), arguments, _temporary: None }
+        let (program, address, http) = launch(headwater(), folder, &arguments);
+        Self { program, address, http, folder: folder.to_owned(), arguments, _temporary: None }
     }
 
     /// A server on an empty database, on a disk of so many megabytes that nobody else sees: [`Server::seen_folder`].
@@ -69,8 +70,8 @@ impl Server {
         command.arg(env!("CARGO_BIN_EXE_headwater"));
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let folder = temporary.path().join("data");
-        let (program, address) = launch(command, &folder, &arguments);
-        Self { program, address, folder, arguments, _temporary: Some(temporary) }
+        let (program, address, http) = launch(command, &folder, &arguments);
+        Self { program, address, http, folder, arguments, _temporary: Some(temporary) }
     }
 
     /// The folder as the server sees it.
@@ -82,7 +83,7 @@ impl Server {
     /// Kills the server without warning and starts it again on its folder.
     pub fn kill_and_restart(&mut self) {
         self.program.kill();
-        (self.program, self.address) = launch(headwater(), &self.folder, &self.arguments);
+        (self.program, self.address, self.http) = launch(headwater(), &self.folder, &self.arguments);
     }
 
     /// Sends SIGTERM and gives the exit code.
@@ -97,6 +98,11 @@ impl Server {
 
     pub fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Where it listens for HTTP.
+    pub fn http(&self) -> SocketAddr {
+        self.http
     }
 
     pub fn folder(&self) -> &Path {
@@ -129,18 +135,22 @@ pub async fn connect(port: u16, database: &str) -> Client {
     client
 }
 
-fn launch(mut command: Command, folder: &Path, arguments: &[String]) -> (Running, SocketAddr) {
-    command.arg("serve").arg("--data").arg(folder).args(["--pg", "127.0.0.1:0", "--http", "off"]).args(arguments);
+fn launch(mut command: Command, folder: &Path, arguments: &[String]) -> (Running, SocketAddr, SocketAddr) {
+    let listeners = ["--pg", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+    command.arg("serve").arg("--data").arg(folder).args(listeners).args(arguments);
     let mut program = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
     let stdout = program.child().stdout.take().expect("standard output is piped");
-    let mut address = None;
+    let (mut postgres, mut http) = (None, None);
     let ((), mut rest) = read_until(stdout, |line| {
-        if let Some(text) = line.trim().strip_prefix("listening for postgres on ") {
-            address = text.parse().ok();
+        match line.trim().strip_prefix("listening for ").and_then(|rest| rest.split_once(" on ")) {
+            Some(("postgres", address)) => postgres = address.parse().ok(),
+            Some(("http", address)) => http = address.parse().ok(),
+            _ => {}
         }
         (line.trim() == "ready").then_some(())
     });
     // A pipe that nobody reads would stop the server once it is full.
     std::thread::spawn(move || rest.read_to_end(&mut Vec::new()));
-    (program, address.expect("the server says where it listens"))
+    let address = |said: Option<SocketAddr>| said.expect("the server says where it listens");
+    (program, address(postgres), address(http))
 }

@@ -83,13 +83,10 @@ impl Engine {
 }
 
 /// The generated columns, compiled, by their positions.
-fn generated(
-    scope: &Scope,
-    relation: &RelationDef,
-    schema: &Schema,
-) -> Result<Vec<(usize, Arc<dyn PhysicalExpr>)>> {
+fn generated(scope: &Scope, relation: &RelationDef, schema: &Schema) -> Result<Vec<(usize, Arc<dyn PhysicalExpr>)>> {
     let named = DFSchema::try_from(schema.clone())?;
-    let texts = relation.columns.iter().enumerate().filter_map(|(at, column)| Some((at, column, column.generated.as_ref()?)));
+    let texts =
+        relation.columns.iter().enumerate().filter_map(|(at, column)| Some((at, column, column.generated.as_ref()?)));
     texts
         .map(|(at, column, text)| {
             let value = assigned(scope, column_expression(scope, text, &named)?, column, &named)?;

@@ -36,14 +36,22 @@ enum Values {
     Int8(Int64Builder),
     Float4(Float32Builder),
     Float8(Float64Builder),
-    Numeric { values: Decimal128Builder, precision: u8, scale: i8 },
+    Numeric {
+        values: Decimal128Builder,
+        precision: u8,
+        scale: i8,
+    },
     /// Text, and what is held as text; true for JSON.
     Text(StringViewBuilder, bool),
     Bytes(BinaryViewBuilder),
     Date(Date32Builder),
     /// True for a timestamptz.
     Timestamp(TimestampMicrosecondBuilder, bool),
-    List { elements: Box<Column>, offsets: Vec<i32>, nulls: NullBufferBuilder },
+    List {
+        elements: Box<Column>,
+        offsets: Vec<i32>,
+        nulls: NullBufferBuilder,
+    },
 }
 
 impl Column {
@@ -249,15 +257,15 @@ fn end_of(elements: &Column) -> i32 {
 
 /// A whole number; one with a fraction of zeros or an exponent is read exactly.
 fn whole<T: TryFrom<i64>>(text: &str, pg_type: &PgType) -> Result<T> {
-    let number = match text.parse::<i64>() {
-        Ok(number) => number,
-        Err(_) if text.contains(['.', 'e', 'E']) => match parse::decimal(text).map(trimmed)? {
-            (digits, 0) => i64::try_from(digits).map_err(|_| out_of_range(text, pg_type))?,
-            _ => {
-                let message = format!("value \"{text}\" is not a whole number, the type is {pg_type}");
-                return Err(Error::new(ErrorKind::InvalidTextRepresentation, message));
-            }
-        },
+    if let Ok(number) = text.parse::<i64>() {
+        return T::try_from(number).map_err(|_| out_of_range(text, pg_type));
+    }
+    let number = match parse::decimal(text).map(trimmed) {
+        Ok((digits, 0)) => i64::try_from(digits).map_err(|_| out_of_range(text, pg_type))?,
+        Ok(_) => {
+            let message = format!("value \"{text}\" is not a whole number, the type is {pg_type}");
+            return Err(Error::new(ErrorKind::InvalidTextRepresentation, message));
+        }
         Err(_) => parse::integer(text, pg_type)?,
     };
     T::try_from(number).map_err(|_| out_of_range(text, pg_type))
@@ -289,7 +297,9 @@ fn decimal(text: &str, precision: u8, scale: i8, pg_type: &PgType) -> Result<i12
 
 /// A date; a time of day that the column cannot hold is an error.
 fn date(text: &str, moment: Moment) -> Result<i32> {
-    if text.len() > "2026-01-01".len() && parse_time::timestamp(text, moment).is_ok_and(|micros| micros % DAY_MICROS != 0) {
+    if text.len() > "2026-01-01".len()
+        && parse_time::timestamp(text, moment).is_ok_and(|micros| micros % DAY_MICROS != 0)
+    {
         let message = format!("value \"{text}\" has a time of day, the type is date");
         return Err(Error::new(ErrorKind::InvalidDatetimeFormat, message));
     }

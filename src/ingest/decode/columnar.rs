@@ -16,9 +16,9 @@ use super::gather::Gather;
 use super::{Format, Work};
 use crate::error::{Error, ErrorKind, Result};
 
-/// An Arrow file is this, up to eight bytes, and a stream; what stands behind it is for who wants to read here and there.
+/// An Arrow file is this, zeros, and a stream at a multiple of eight; what stands behind it is for who wants to read here
+/// and there.
 const ARROW_FILE_MAGIC: &[u8] = b"ARROW1";
-const ARROW_FILE_START: usize = 8;
 /// Stands before the length of a message.
 const CONTINUATION: u32 = u32::MAX;
 /// Rows of Parquet that are decoded at a time.
@@ -49,15 +49,18 @@ pub(super) fn gather_columns(gather: &mut Gather<'_>, payload: &Bytes, work: &Wo
             rows.map_err(|error| unreadable(work.format, &error))?.try_for_each(&mut take)
         }
     };
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(unreadable(work.format, &"its parts contradict each other")))
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(unreadable(work.format, &"its parts contradict each other")))
 }
 
 fn stream(payload: &Bytes, format: Format) -> Result<Bytes> {
     match format {
-        Format::ArrowFile if payload.starts_with(ARROW_FILE_MAGIC) && payload.len() > ARROW_FILE_START => {
-            Ok(payload.slice(ARROW_FILE_START..))
+        Format::ArrowFile => {
+            let rest = payload.strip_prefix(ARROW_FILE_MAGIC);
+            let rest = rest.ok_or_else(|| unreadable(format, &"it does not begin with ARROW1"))?;
+            let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+            Ok(payload.slice((ARROW_FILE_MAGIC.len() + zeros) / 8 * 8..))
         }
-        Format::ArrowFile => Err(unreadable(format, &"it does not begin with ARROW1")),
         _ => Ok(payload.clone()),
     }
 }
@@ -76,7 +79,8 @@ fn claimed_bytes(stream: &[u8]) -> Option<u64> {
         let length = number32(&rest[if is_continued { 4 } else { 0 }..]) as usize;
         rest = &rest[if is_continued { 8 } else { 4 }..];
         // What cannot be read is for the reader to say.
-        let Some(message) = rest.get(..length).filter(|_| length > 0).and_then(|head| root_as_message(head).ok()) else {
+        let Some(message) = rest.get(..length).filter(|_| length > 0).and_then(|head| root_as_message(head).ok())
+        else {
             break;
         };
         let body_length = usize::try_from(message.bodyLength()).ok()?;

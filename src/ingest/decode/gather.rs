@@ -162,7 +162,8 @@ impl<'a> Gather<'a> {
             return Ok(*target);
         }
         if self.others.len() >= FIELDS_MAX {
-            let message = format!("more than {FIELDS_MAX} different fields are no columns of \"{}\"", self.relation.name);
+            let message =
+                format!("more than {FIELDS_MAX} different fields are no columns of \"{}\"", self.relation.name);
             return Err(Error::new(ErrorKind::ProgramLimitExceeded, message));
         }
         if self.adds_fields && (folded.is_empty() || folded.len() > NAME_BYTES_MAX || folded.contains('\0')) {
@@ -327,7 +328,12 @@ impl<'a> Gather<'a> {
         let ignored_fields = ignored.map(|other| (other.name.clone(), other.records)).collect();
         let stored = self.relation.arrow_schema();
         if !new_fields.is_empty() {
-            return Ok(Decoded { rows: RecordBatch::new_empty(stored), refused: Vec::new(), new_fields, ignored_fields });
+            return Ok(Decoded {
+                rows: RecordBatch::new_empty(stored),
+                refused: Vec::new(),
+                new_fields,
+                ignored_fields,
+            });
         }
         let mut rows = Vec::new();
         for part in std::mem::take(&mut self.parts) {
@@ -355,7 +361,9 @@ impl<'a> Gather<'a> {
         }
         let origins: Vec<Origin> = match &kept {
             None => std::mem::take(&mut self.origins),
-            Some(kept) => self.origins.iter().zip(kept.values()).filter_map(|(origin, kept)| kept.then_some(*origin)).collect(),
+            Some(kept) => {
+                self.origins.iter().zip(kept.values()).filter_map(|(origin, kept)| kept.then_some(*origin)).collect()
+            }
         };
         let given = without_failed(given, kept.as_ref())?;
         let Shaped { rows, broken } = engine.shape(scope, self.relation, given, origins.len())?;

@@ -72,7 +72,8 @@ impl Guess {
 }
 
 fn together(one: PgType, other: PgType) -> PgType {
-    let is_whole = |pg_type: &PgType| matches!(pg_type, PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Numeric(_));
+    let is_whole =
+        |pg_type: &PgType| matches!(pg_type, PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Numeric(_));
     let is_number = |pg_type: &PgType| is_whole(pg_type) || matches!(pg_type, PgType::Float4 | PgType::Float8);
     match (one, other) {
         (PgType::Json, _) | (_, PgType::Json) => PgType::Json,

@@ -70,7 +70,15 @@ fn work(format: Format, payloads: Vec<Payload>) -> Work {
 }
 
 fn column(name: &str, pg_type: PgType) -> ColumnDef {
-    ColumnDef { number: 1, name: name.to_owned(), pg_type, not_null: false, default: None, generated: None, comment: None }
+    ColumnDef {
+        number: 1,
+        name: name.to_owned(),
+        pg_type,
+        not_null: false,
+        default: None,
+        generated: None,
+        comment: None,
+    }
 }
 
 fn table(columns: Vec<ColumnDef>) -> RelationDef {
@@ -102,7 +110,8 @@ fn shown(rows: &RecordBatch) -> Vec<String> {
 
 /// The value that a column of this type holds for a JSON value, or the SQLSTATE of its refusal.
 fn stored(fixture: &Fixture, pg_type: &PgType, json: &str) -> String {
-    let decoded = fixture.body(&table(vec![column("v", pg_type.clone())]), Format::NdJson, format!("{{\"v\": {json}}}"));
+    let decoded =
+        fixture.body(&table(vec![column("v", pg_type.clone())]), Format::NdJson, format!("{{\"v\": {json}}}"));
     let decoded = decoded.unwrap();
     match decoded.refused.first() {
         Some(refused) => refused.reason[..5].to_owned(),
@@ -189,7 +198,8 @@ async fn fields_find_their_columns_and_what_is_missing_is_filled() {
                    {"Exact": null, "d": null, "id": 2, "g": 5}, {"id": 3, "exact": "y"}, {"id": 4, "Id": 5}, {}]"#;
     let decoded = fixture.body(&relation, Format::Json, body).unwrap();
     assert_eq!(shown(&decoded.rows), ["1|x|7|2", "2|NULL|NULL|4", "3|NULL|42|6", "NULL|NULL|42|NULL"]);
-    let ignored: Vec<(&str, u64)> = decoded.ignored_fields.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    let ignored: Vec<(&str, u64)> =
+        decoded.ignored_fields.iter().map(|(name, count)| (name.as_str(), *count)).collect();
     assert_eq!(ignored, [("exact", 1), ("extra", 1), ("g", 1), ("more", 1)]);
     assert_eq!(decoded.refused.len(), 1);
     assert_eq!(decoded.refused[0].raw, r#"{"id": 4, "Id": 5}"#);
@@ -338,7 +348,8 @@ async fn columns_are_cast_where_nothing_is_lost() {
     let doc = StructArray::from(vec![(Arc::new(Field::new("x", DataType::Int64, true)), inner)]);
     let at = TimestampNanosecondArray::from(vec![1_000, 2_001, 3_000]).with_timezone("UTC");
     let tag: DictionaryArray<Int32Type> = vec![Some("a"), None, Some("b")].into_iter().collect();
-    let list = ListArray::from_iter_primitive::<Int64Type, _, _>(vec![Some(vec![Some(1)]), None, Some(vec![Some(1 << 40)])]);
+    let list =
+        ListArray::from_iter_primitive::<Int64Type, _, _>(vec![Some(vec![Some(1)]), None, Some(vec![Some(1 << 40)])]);
     let rows = batch(vec![
         ("ID", Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef),
         ("v", Arc::new(Float64Array::from(vec![0.5, 1.0, 0.25]))),
@@ -353,15 +364,16 @@ async fn columns_are_cast_where_nothing_is_lost() {
     ]);
     let first = "1|0.5|1.0|1970-01-01T00:00:00.000001Z|a|{\"x\":1}|NULL|[1]|7";
     let bodies = [
-        (Format::ArrowStream, arrow_stream(&[rows.clone()], None)),
-        (Format::ArrowStream, arrow_stream(&[rows.clone()], Some(CompressionType::LZ4_FRAME))),
+        (Format::ArrowStream, arrow_stream(std::slice::from_ref(&rows), None)),
+        (Format::ArrowStream, arrow_stream(std::slice::from_ref(&rows), Some(CompressionType::LZ4_FRAME))),
         (Format::ArrowFile, arrow_file(&rows)),
         (Format::Parquet, parquet_file(&rows)),
     ];
     for (format, body) in bodies {
         let decoded = fixture.body(&relation, format, body.clone()).unwrap();
         assert_eq!(shown(&decoded.rows), [first], "{format:?}");
-        let refused: Vec<(i64, &str)> = decoded.refused.iter().map(|letter| (letter.place, &letter.reason[..15])).collect();
+        let refused: Vec<(i64, &str)> =
+            decoded.refused.iter().map(|letter| (letter.place, &letter.reason[..15])).collect();
         assert_eq!(refused, [(2, "22003: column \""), (3, "22003: column \"")], "{format:?}");
         assert!(decoded.refused[0].reason.contains("\"at\"") && decoded.refused[1].reason.contains("\"list\""));
         assert!(decoded.refused[0].raw.starts_with(b"{\"ID\":2,"), "{:?}", decoded.refused[0]);
@@ -369,7 +381,10 @@ async fn columns_are_cast_where_nothing_is_lost() {
         for end in [0, 3, body.len() / 2, body.len() - 9] {
             let cut = fixture.body(&relation, format, body[..end].to_vec());
             // Streams may end early where a message does.
-            assert!(cut.as_ref().map_or(true, |cut| format != Format::Parquet && cut.rows.num_rows() <= 1), "{format:?} {end}");
+            assert!(
+                cut.as_ref().map_or(true, |cut| format != Format::Parquet && cut.rows.num_rows() <= 1),
+                "{format:?} {end}"
+            );
         }
         let wrong = fixture.body(&relation, format, "hello, this is no such file at all").err();
         assert_eq!(wrong.expect("it cannot be read").sqlstate(), "22P03", "{format:?}");
@@ -396,8 +411,8 @@ async fn damaged_columns_are_refused_and_never_take_more_than_allowed() {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1000));
     let rows = batch(vec![("id", ids), ("t", Arc::new(texts))]);
     let bodies = [
-        (Format::ArrowStream, arrow_stream(&[rows.clone()], None)),
-        (Format::ArrowStream, arrow_stream(&[rows.clone()], Some(CompressionType::LZ4_FRAME))),
+        (Format::ArrowStream, arrow_stream(std::slice::from_ref(&rows), None)),
+        (Format::ArrowStream, arrow_stream(std::slice::from_ref(&rows), Some(CompressionType::LZ4_FRAME))),
         (Format::Parquet, parquet_file(&rows)),
     ];
     let mut random = SmallRng::seed_from_u64(7);
@@ -416,7 +431,7 @@ async fn damaged_columns_are_refused_and_never_take_more_than_allowed() {
     }
     // 1000 zeros that claim to be 2^60 bytes once they are decompressed.
     let zeros = batch(vec![("id", Arc::new(Int64Array::from(vec![0; 10_000])) as ArrayRef)]);
-    let mut bomb = arrow_stream(&[zeros.clone()], Some(CompressionType::LZ4_FRAME));
+    let mut bomb = arrow_stream(std::slice::from_ref(&zeros), Some(CompressionType::LZ4_FRAME));
     let claim = 80_000_i64.to_le_bytes();
     let at = bomb.windows(8).position(|bytes| bytes == claim).expect("the length stands before the buffer");
     bomb[at..at + 8].copy_from_slice(&(1_i64 << 60).to_le_bytes());
@@ -435,25 +450,24 @@ async fn new_fields_are_told_with_their_types() {
     };
     let body = r#"{"id":1,"I":1,"f":1,"b":true,"t":"x","at":"2026-01-01T00:00:00Z","o":{"x":1},"n":null,"mix":1,"big":1}
                   {"id":2,"f":1.5,"at":"2026-01-01T00:00:00+02:00","o":[1],"mix":"x","big":99999999999999999999}"#;
-    assert_eq!(told(fixture.body(&relation, Format::NdJson, body).unwrap()), [
-        "i bigint",
-        "f double precision",
-        "b boolean",
-        "t text",
-        "at timestamp with time zone",
-        "o json",
-        "mix text",
-        "big numeric(38,0)",
-    ]);
+    assert_eq!(
+        told(fixture.body(&relation, Format::NdJson, body).unwrap()),
+        [
+            "i bigint",
+            "f double precision",
+            "b boolean",
+            "t text",
+            "at timestamp with time zone",
+            "o json",
+            "mix text",
+            "big numeric(38,0)",
+        ]
+    );
     let body = "id,i,zip,f,b,at,t,e\n1,-5,01234,1.5,true,2026-01-01T00:00:00Z,2026,\n2,7,12345,2,false,2026-01-01T00:00:00Z,x,\n";
-    assert_eq!(told(fixture.body(&relation, Format::Csv(CsvLayout::default()), body).unwrap()), [
-        "i bigint",
-        "zip text",
-        "f double precision",
-        "b boolean",
-        "at timestamp with time zone",
-        "t text",
-    ]);
+    assert_eq!(
+        told(fixture.body(&relation, Format::Csv(CsvLayout::default()), body).unwrap()),
+        ["i bigint", "zip text", "f double precision", "b boolean", "at timestamp with time zone", "t text",]
+    );
     let decoded = fixture.body(&relation, Format::NdJson, format!("{{\"id\":1,\"{}\":1}}", "x".repeat(64))).unwrap();
     assert_eq!(&decoded.refused[0].reason[..5], "42602");
     let many: String = (0..1001).map(|field| format!("{{\"f{field}\":1}}\n")).collect();
@@ -465,7 +479,7 @@ async fn new_fields_are_told_with_their_types() {
 /// Rows of a fixed pseudo-random sequence, of all types that JSON and CSV writers know.
 fn random_rows(random: &mut SmallRng, count: usize) -> RecordBatch {
     let letters: Vec<char> = "aZ0 ,;\"'\\\n\r\té漢🦀{}[]:null".chars().collect();
-    let mut some = |random: &mut SmallRng| random.random_ratio(4, 5);
+    let some = |random: &mut SmallRng| random.random_ratio(4, 5);
     let ints: Int64Array = (0..count).map(|_| some(random).then(|| random.random())).collect();
     let floats: Float64Array = (0..count)
         .map(|_| some(random).then(|| f64::from_bits(random.random())).filter(|value: &f64| value.is_finite()))
@@ -478,10 +492,13 @@ fn random_rows(random: &mut SmallRng, count: usize) -> RecordBatch {
             some(random).then_some(text)
         })
         .collect();
-    let moments: TimestampMicrosecondArray =
-        (0..count).map(|_| some(random).then(|| random.random_range(-60_000_000_000_000_000..200_000_000_000_000_000))).collect();
-    let dates: arrow::array::Date32Array = (0..count).map(|_| some(random).then(|| random.random_range(-700_000..2_900_000))).collect();
-    let decimals: Decimal128Array = (0..count).map(|_| some(random).then(|| random.random_range(-99_999_999..99_999_999))).collect();
+    let moments: TimestampMicrosecondArray = (0..count)
+        .map(|_| some(random).then(|| random.random_range(-60_000_000_000_000_000..200_000_000_000_000_000)))
+        .collect();
+    let dates: arrow::array::Date32Array =
+        (0..count).map(|_| some(random).then(|| random.random_range(-700_000..2_900_000))).collect();
+    let decimals: Decimal128Array =
+        (0..count).map(|_| some(random).then(|| random.random_range(-99_999_999..99_999_999))).collect();
     batch(vec![
         ("i", Arc::new(ints) as ArrayRef),
         ("f", Arc::new(floats)),
@@ -517,7 +534,8 @@ async fn rows_written_as_json_and_csv_are_read_back() {
         writer.write(&rows).unwrap();
         writer.finish().unwrap();
         arrow::csv::Writer::new(&mut csv).write(&rows).unwrap();
-        for (format, body) in [(Format::NdJson, lines), (Format::Json, array), (Format::Csv(CsvLayout::default()), csv)] {
+        for (format, body) in [(Format::NdJson, lines), (Format::Json, array), (Format::Csv(CsvLayout::default()), csv)]
+        {
             let text = String::from_utf8_lossy(&body).into_owned();
             let decoded = fixture.body(&relation, format, body).unwrap();
             assert_eq!(decoded.refused, [], "{text}");

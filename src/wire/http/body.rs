@@ -94,8 +94,8 @@ impl Write for Held<'_> {
 
 enum Decoder<'a> {
     Identity(Held<'a>),
-    Gzip(MultiGzDecoder<Held<'a>>),
-    Zstd(zstd::stream::write::Decoder<'static, Held<'a>>),
+    Gzip(Box<MultiGzDecoder<Held<'a>>>),
+    Zstd(Box<zstd::stream::write::Decoder<'static, Held<'a>>>),
 }
 
 impl<'a> Decoder<'a> {
@@ -103,9 +103,9 @@ impl<'a> Decoder<'a> {
         let encoding = headers.get(header::CONTENT_ENCODING).map_or(Ok("identity"), |value| value.to_str());
         match encoding.unwrap_or("?").trim().to_ascii_lowercase().as_str() {
             "identity" => Ok(Self::Identity(held)),
-            "gzip" | "x-gzip" => Ok(Self::Gzip(MultiGzDecoder::new(held))),
+            "gzip" | "x-gzip" => Ok(Self::Gzip(Box::new(MultiGzDecoder::new(held)))),
             "zstd" => match zstd::stream::write::Decoder::new(held) {
-                Ok(decoder) => Ok(Self::Zstd(decoder)),
+                Ok(decoder) => Ok(Self::Zstd(Box::new(decoder))),
                 Err(error) => Err(Error::internal(format!("zstd cannot be read: {error}")).into()),
             },
             other => {

@@ -1,6 +1,5 @@
 //! What a request gets that failed: a status that fits the error, and the error as JSON.
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -43,7 +42,9 @@ fn status_of(kind: ErrorKind) -> StatusCode {
         Kind::SerializationFailure => StatusCode::CONFLICT,
         Kind::ProgramLimitExceeded => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::ConfigurationLimitExceeded => StatusCode::TOO_MANY_REQUESTS,
-        Kind::DiskFull | Kind::OutOfMemory | Kind::TooManyConnections | Kind::IoError => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::DiskFull | Kind::OutOfMemory | Kind::TooManyConnections | Kind::IoError => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Kind::AdminShutdown | Kind::CannotConnectNow | Kind::QueryCanceled => StatusCode::SERVICE_UNAVAILABLE,
         Kind::StatementCompletionUnknown => StatusCode::SERVICE_UNAVAILABLE,
         Kind::InternalError | Kind::DataCorrupted => StatusCode::INTERNAL_SERVER_ERROR,
@@ -60,7 +61,7 @@ impl IntoResponse for Failure {
                 body[name] = text.into();
             }
         }
-        let mut response = (status, Json(body)).into_response();
+        let mut response = json(status, &body);
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
             let realm = HeaderValue::from_static("Basic realm=\"headwater\", charset=\"UTF-8\"");
@@ -71,4 +72,9 @@ impl IntoResponse for Failure {
         }
         response
     }
+}
+
+/// An answer that a terminal shows on a line of its own.
+pub(super) fn json(status: StatusCode, body: &serde_json::Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }

@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 
-use axum::Json;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Accepted, CsvLayout, Format, Payload};
 use crate::session::{Delivery, Session};
 use crate::wire::http::failure::Failure;
-use crate::wire::http::{Shared, body, login};
+use crate::wire::http::{Shared, body, failure, login};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The table of events that name none.
@@ -146,7 +145,9 @@ fn format(headers: &HeaderMap) -> Result<Format, Failure> {
         match (parameter.as_str(), &mut format) {
             ("charset=utf-8" | "charset=\"utf-8\"", _) | ("header=present", Format::Csv(_)) => {}
             ("header=absent", Format::Csv(layout)) => layout.has_header = false,
-            (other, _) => return Err(unsupported_type(&format!("parameter \"{other}\" of the content type is unknown"))),
+            (other, _) => {
+                return Err(unsupported_type(&format!("parameter \"{other}\" of the content type is unknown")));
+            }
         }
     }
     Ok(format)
@@ -168,5 +169,5 @@ fn answer(accepted: &Accepted) -> Response {
     if !added_columns.is_empty() {
         body["added_columns"] = serde_json::json!(added_columns);
     }
-    (StatusCode::ACCEPTED, Json(body)).into_response()
+    failure::json(StatusCode::ACCEPTED, &body)
 }

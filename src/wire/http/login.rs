@@ -1,12 +1,17 @@
 //! Who sends a request: HTTP Basic with the roles and passwords of the PostgreSQL wire; without it the first role, where
 //! `trust` lets that in.
+//!
+//! To check a password takes milliseconds, on purpose; a client that sends many requests is checked once ([`Proved`]).
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::net::SocketAddr;
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::Mutex;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::{Login, Session};
@@ -30,11 +35,17 @@ pub(super) async fn session(shared: &Shared, headers: &HeaderMap, peer: SocketAd
     };
     let server = shared.database.server();
     let trust = shared.database.config().trust;
-    let proof = proof(trust, &user, server.verifier(&user), peer.ip().is_loopback())?;
-    // It takes milliseconds, on purpose.
-    let is_met = tokio::task::spawn_blocking(move || proof.is_met_by(&password)).await;
-    if !is_met.map_err(|error| Error::internal(format!("the password's check ended: {error}")))? {
-        return Err(wrong_password(&user));
+    let verifier = server.verifier(&user);
+    let proof = proof(trust, &user, verifier.clone(), peer.ip().is_loopback())?;
+    let shown = shared.proved.shown(&verifier, &password);
+    if !shared.proved.holds(&user, shown) {
+        let is_met = tokio::task::spawn_blocking(move || proof.met_by(&password)).await;
+        if !is_met.map_err(|error| Error::internal(format!("the password's check ended: {error}")))? {
+            return Err(wrong_password(&user));
+        }
+        if let Some(Some(_)) = verifier {
+            shared.proved.keep(&user, shown);
+        }
     }
     shared.database.session_for(Login {
         user,
@@ -55,4 +66,28 @@ fn basic(value: &[u8]) -> Option<(String, String)> {
     let plain = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
     let (user, password) = plain.split_once(':')?;
     Some((user.to_owned(), password.to_owned()))
+}
+
+/// The last password that each role has proved itself with: as numbers that only this process can make of it, together
+/// with the verifier that it was checked against.
+#[derive(Default)]
+pub(super) struct Proved {
+    secrets: [RandomState; 2],
+    held: Mutex<HashMap<String, Shown>>,
+}
+
+type Shown = [u64; 2];
+
+impl Proved {
+    fn shown(&self, verifier: &Option<Option<String>>, password: &str) -> Shown {
+        self.secrets.each_ref().map(|secret| secret.hash_one((verifier, password)))
+    }
+
+    fn holds(&self, user: &str, shown: Shown) -> bool {
+        self.held.lock().get(user) == Some(&shown)
+    }
+
+    fn keep(&self, user: &str, shown: Shown) {
+        self.held.lock().insert(user.to_owned(), shown);
+    }
 }
