@@ -116,7 +116,7 @@ async fn decode_aside(
 
 /// The one place where decoded rows go to the log.
 async fn add(
-    engine: &Engine,
+    engine: &Arc<Engine>,
     relation: &RelationDef,
     decoded: Decoded,
     positions: Vec<(Oid, String, i64)>,

@@ -23,7 +23,7 @@ fn name_of(table: &str) -> String {
 }
 
 /// The table for the dead letters of `relation`; it is made if it is not there, with the same owner.
-pub(super) async fn table_of(engine: &Engine, relation: &RelationDef) -> Result<Arc<RelationDef>> {
+pub(super) async fn table_of(engine: &Arc<Engine>, relation: &RelationDef) -> Result<Arc<RelationDef>> {
     let name = name_of(&relation.name);
     let find = || engine.buffer().current().catalog.relation_in(relation.schema, &name);
     if let Some(found) = find() {
@@ -40,8 +40,13 @@ pub(super) async fn table_of(engine: &Engine, relation: &RelationDef) -> Result<
         columns: columns(),
         kind: RelationKind::Table(TableDef { options: BTreeMap::new(), ..table }),
     };
-    let folder = engine.new_folder(&letters, &location).await?;
-    match engine.name_table(letters, &folder).await {
+    // Once begun it is finished, also when the client has gone.
+    let maker = Arc::clone(engine);
+    let made = tokio::spawn(async move {
+        let folder = maker.new_folder(&letters, &location).await?;
+        maker.name_table(letters, &folder).await
+    });
+    match made.await.map_err(|error| Error::internal(format!("the table for dead letters was not made: {error}")))? {
         Ok(()) => tracing::info!(table = %relation.name, dead_letters = %name, "a table for dead letters was made"),
         // Another batch was quicker.
         Err(error) if error.kind() == ErrorKind::DuplicateTable => {}

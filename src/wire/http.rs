@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +45,8 @@ pub(super) async fn serve(
         .route("/metrics", get(metrics))
         .with_state(shared);
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    // Small answers must not wait for more; a system that cannot do it serves all the same.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     axum::serve(listener, service).with_graceful_shutdown(stopped.cancelled_owned()).await?;
     Ok(())
 }
