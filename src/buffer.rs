@@ -361,10 +361,13 @@ impl Buffer {
     /// Keeps rows from being appended to a table for as long as the guard lives. Where the table's definition is not
     /// `planned` any more, the error is 40001.
     pub async fn close_gate(&self, planned: &RelationDef) -> Result<tokio::sync::OwnedRwLockWriteGuard<()>> {
+        Ok(self.gate(planned)?.write_owned().await)
+    }
+
+    fn gate(&self, planned: &RelationDef) -> Result<Arc<tokio::sync::RwLock<()>>> {
         let version = self.current();
         refuse_changed(&version.catalog, planned)?;
-        let gate = Arc::clone(&version.open(planned.oid)?.gate);
-        Ok(gate.write_owned().await)
+        Ok(Arc::clone(&version.open(planned.oid)?.gate))
     }
 
     /// What the log holds.

@@ -44,13 +44,12 @@ impl Buffer {
     /// definition is another one by now, the error is 40001.
     pub async fn add(&self, addition: Addition<'_>, durability: Durability) -> Result<Lsn> {
         self.wait_for_room().await?;
-        let mut tables: Vec<Oid> = addition.rows.iter().map(|(planned, _)| planned.oid).collect();
-        tables.sort();
-        tables.dedup();
+        let mut tables: Vec<&RelationDef> = addition.rows.iter().map(|(planned, _)| *planned).collect();
+        tables.sort_by_key(|planned| planned.oid);
+        tables.dedup_by_key(|planned| planned.oid);
         let mut open = Vec::with_capacity(tables.len());
-        for table in tables {
-            let gate = Arc::clone(&self.current().open(table)?.gate);
-            open.push(gate.read_owned().await);
+        for planned in tables {
+            open.push(self.gate(planned)?.read_owned().await);
         }
         let version = self.current();
         let (mut frame, mut stored) = (Frame::default(), Vec::with_capacity(addition.rows.len()));

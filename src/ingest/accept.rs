@@ -117,7 +117,7 @@ async fn decode_aside(
 /// The one place where decoded rows go to the log.
 async fn add(
     engine: &Arc<Engine>,
-    relation: &RelationDef,
+    relation: &Arc<RelationDef>,
     decoded: Decoded,
     positions: Vec<(Oid, String, i64)>,
     claimed: Option<ClaimedKey>,
@@ -137,11 +137,16 @@ async fn add(
             Some((letters, rows))
         }
     };
-    let mut tables = vec![(relation, vec![rows])];
-    tables.extend(letters.as_ref().map(|(letters, rows)| (letters.as_ref(), vec![rows.clone()])));
+    let tables: Vec<_> = std::iter::once((Arc::clone(relation), rows)).chain(letters).collect();
     let key = claimed.map(|claimed| (claimed, i64::try_from(accepted.dead_letters).unwrap_or(i64::MAX)));
-    let lsn = engine.buffer().add(Addition { rows: tables, positions, key }, Durability::Synced).await?;
-    accepted.lsn = lsn.0;
+    // Once begun it is finished, also when the client has gone.
+    let adder = Arc::clone(engine);
+    let added = tokio::spawn(async move {
+        let rows = tables.iter().map(|(table, rows)| (table.as_ref(), vec![rows.clone()])).collect();
+        adder.buffer().add(Addition { rows, positions, key }, Durability::Synced).await
+    });
+    let ended = |error| Error::new(ErrorKind::StatementCompletionUnknown, format!("adding rows ended: {error}"));
+    accepted.lsn = added.await.map_err(ended)??.0;
     tell(relation, &accepted, refused.first().map(|letter| letter.reason.as_str()));
     Ok(accepted)
 }
