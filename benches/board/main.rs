@@ -2,6 +2,7 @@
 
 mod clients;
 mod drain;
+mod ingest;
 mod lake;
 mod measure;
 mod tpch;
@@ -19,7 +20,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "board tpch-load FOLDER SOURCE | tpch FOLDER QUERIES ROUNDS | lake-load FOLDER | lake FOLDER | merge FOLDER \
-                     | drain NAME CONNECTION PID | clients CONNECTION PID SECONDS";
+                     | drain NAME CONNECTION PID | clients CONNECTION PID SECONDS \
+                     | ingest HTTP CONNECTION PID SECONDS";
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +38,9 @@ fn main() -> Outcome<()> {
             ["merge", folder] => lake::merge(Path::new(folder)).await,
             ["drain", name, connection, process] => drain::run(name, connection, process).await,
             ["clients", connection, process, seconds] => clients::run(connection, process, seconds.parse()?).await,
+            ["ingest", http, connection, process, seconds] => {
+                ingest::run(http, connection, process, seconds.parse()?).await
+            }
             _ => Err(USAGE.into()),
         }
     })
