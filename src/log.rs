@@ -28,7 +28,7 @@ mod tests;
 pub use appender::{Durability, News};
 pub use frame::Frame;
 pub use note::{KeyFact, Note};
-pub use replay::{Logged, LoggedRows};
+pub use replay::Logged;
 pub use rows::RowFormat;
 
 use appender::{Appender, Queue, Submitted};

@@ -156,6 +156,12 @@ async fn flushes_beside_writers_lose_and_double_nothing() {
     }
 }
 
+/// Writes as much as the disk takes.
+fn fill(path: &std::path::Path) {
+    let mut file = std::fs::File::create(path).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+}
+
 /// What cannot be logged is not acknowledged and not seen; once there is space, the same server goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_acknowledges_nothing_that_is_not_durable() {
@@ -165,8 +171,7 @@ async fn a_full_disk_acknowledges_nothing_that_is_not_durable() {
     client.batch_execute("INSERT INTO t VALUES (0, 'before')").await.unwrap();
     let filler = server.seen_folder().join("filler");
     for round in 1..=2 {
-        let mut rest = std::fs::File::create(&filler).unwrap();
-        while std::io::Write::write_all(&mut rest, &[0; 4096]).is_ok() {}
+        fill(&filler);
         let mut acknowledged = 0;
         let refused = loop {
             let insert = format!("INSERT INTO t VALUES ({round}, repeat('x', 1000))");
