@@ -135,11 +135,7 @@ pub fn check(folder: &Path) -> Result<Checked> {
 impl<T: Send + 'static> Log<T> {
     /// Reads the log in a folder, which is made if it is missing, and shows every change to `visit`, in order.
     /// The damage of an end that was never acknowledged is mended; other damage is an error.
-    pub fn open(
-        folder: &Path,
-        options: LogOptions,
-        visit: &mut dyn FnMut(Logged<'_>) -> Result<()>,
-    ) -> Result<Opened> {
+    pub fn open(folder: &Path, options: LogOptions, visit: &mut dyn FnMut(Logged<'_>) -> Result<()>) -> Result<Opened> {
         segment::make_folder(folder)?;
         let Replayed { sealed, last, .. } = replay::replay(folder, Torn::Cut, visit)?;
         let shared =

@@ -148,7 +148,9 @@ impl Tail {
 pub(super) fn conformed(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let column = |field: &FieldRef| match rows.column_by_name(field.name()) {
         Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
-        Some(column) => cast_with_options(column, field.data_type(), &CastOptions { safe: false, ..Default::default() }),
+        Some(column) => {
+            cast_with_options(column, field.data_type(), &CastOptions { safe: false, ..Default::default() })
+        }
         None => Ok(new_null_array(field.data_type(), rows.num_rows())),
     };
     let columns: Vec<ArrayRef> = schema.fields().iter().map(column).collect::<Result<_, _>>()?;

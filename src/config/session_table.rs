@@ -134,7 +134,7 @@ pub const SESSION_SETTINGS: &[Setting] = &[
         "synchronous_commit",
         Kind::Choice(&["on", "off", "local", "remote_write", "remote_apply"]),
         "on",
-        "Whether an INSERT waits until its rows are on stable storage. off: it waits until they are visible; a crash of the machine may lose the newest of the last 200 ms."
+        "Whether an INSERT waits until its rows are on stable storage. off: it waits until they are visible; a crash of the machine may lose the newest of the last 200 ms.",
     ),
     inert("tcp_keepalives_idle", COUNT, "0"),
     inert("temp_buffers", Kind::Kilobytes, "8MB"),

@@ -46,7 +46,9 @@ async fn flush_due(server: &Weak<Server>) -> Result<bool> {
     let late_ms = server.clock().now().timestamp_millis().saturating_sub(interval_ms);
     let is_pressed = server.buffer().is_pressed();
     let is_due = |tail: &Tail| {
-        is_pressed || tail.bytes() as u64 >= config.flush_bytes || tail.since_ms().is_some_and(|since_ms| since_ms <= late_ms)
+        is_pressed
+            || tail.bytes() as u64 >= config.flush_bytes
+            || tail.since_ms().is_some_and(|since_ms| since_ms <= late_ms)
     };
     flush(&server, is_due).await.map(|()| true)
 }

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::ast;
 use tokio_util::sync::CancellationToken;
 
 use crate::buffer::TableChanges;
+use crate::buffer::refuse_changed;
 use crate::catalog::Draft;
 use crate::catalog::definition::{ColumnDef, ConstraintKind, RelationDef};
 use crate::catalog::name::Oid;
@@ -19,7 +20,6 @@ use crate::engine::insert::source_column;
 use crate::engine::overlay::Overlay;
 use crate::engine::plan::Planner;
 use crate::engine::run::bound;
-use crate::buffer::refuse_changed;
 use crate::engine::target::Target;
 use crate::engine::update::has_subquery;
 use crate::engine::write::{Filling, column_expression};

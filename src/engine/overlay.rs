@@ -81,7 +81,11 @@ impl Engine {
                 let relation = scope.versioned_table(&name)?;
                 let at = at(scope, *version)?;
                 if let At::Timestamp(when) = &at
-                    && scope.version.tail(relation.oid)?.until_ms().is_some_and(|until_ms| until_ms <= when.timestamp_millis())
+                    && scope
+                        .version
+                        .tail(relation.oid)?
+                        .until_ms()
+                        .is_some_and(|until_ms| until_ms <= when.timestamp_millis())
                 {
                     // No version has the rows of the tail yet, and this is not before they came.
                     return table_provider(&scope.version, relation.oid);

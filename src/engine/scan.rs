@@ -177,10 +177,7 @@ impl DataSource for TailSource {
         self.memory.fetch()
     }
 
-    fn try_swapping_with_projection(
-        &self,
-        _projection: &ProjectionExprs,
-    ) -> PlanResult<Option<Arc<dyn DataSource>>> {
+    fn try_swapping_with_projection(&self, _projection: &ProjectionExprs) -> PlanResult<Option<Arc<dyn DataSource>>> {
         Ok(None)
     }
 

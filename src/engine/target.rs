@@ -7,12 +7,12 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, Spanned, TableFactor};
 
+use crate::buffer::refuse_changed;
+use crate::catalog::Found;
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::ObjectName;
-use crate::catalog::Found;
 use crate::dialect;
 use crate::engine::{Engine, Scope};
-use crate::buffer::refuse_changed;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::tables::{FileEntry, LakeScan, TableWriter};
 use tokio_util::sync::CancellationToken;

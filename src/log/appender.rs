@@ -182,8 +182,9 @@ impl<T, H: FnMut(News<T>)> Appender<T, H> {
                 let error = error.within("the change cannot be logged");
                 match self.mend() {
                     Ok(()) => Err(error),
-                    Err(_) => Err(Error::new(ErrorKind::StatementCompletionUnknown, error.message())
-                        .detail("What was written of the change cannot be taken back: it may be there after a restart.")),
+                    Err(_) => Err(Error::new(ErrorKind::StatementCompletionUnknown, error.message()).detail(
+                        "What was written of the change cannot be taken back: it may be there after a restart.",
+                    )),
                 }
             }
         }

@@ -25,11 +25,7 @@ pub enum Note {
         said_by: Option<Lsn>,
     },
     /// A client has sent rows under a key of its own, and may send them again: they are not added twice.
-    Key {
-        table: Oid,
-        key: String,
-        fact: KeyFact,
-    },
+    Key { table: Oid, key: String, fact: KeyFact },
 }
 
 /// What became of the rows that were sent under a key.

@@ -63,11 +63,7 @@ pub(super) enum Torn {
 }
 
 /// Shows every change to `visit`, in order.
-pub(super) fn replay(
-    folder: &Path,
-    torn: Torn,
-    visit: &mut dyn FnMut(Logged<'_>) -> Result<()>,
-) -> Result<Replayed> {
+pub(super) fn replay(folder: &Path, torn: Torn, visit: &mut dyn FnMut(Logged<'_>) -> Result<()>) -> Result<Replayed> {
     let paths = segment::list(folder)?;
     let mut replayed = Replayed::default();
     for (place, path) in paths.iter().enumerate() {
@@ -89,7 +85,8 @@ pub(super) fn replay(
         if let Some(before) = replayed.sealed.last()
             && before.last != header.previous
         {
-            let what = format!("it follows change {}, but the segment before ends with {}", header.previous, before.last);
+            let what =
+                format!("it follows change {}, but the segment before ends with {}", header.previous, before.last);
             return Err(damage(path, 0, &what));
         }
         let mut reader = Reader { path, bytes: &bytes, at: segment::HEADER_BYTES, next: header.first };

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 use tempfile::TempDir;
 
-use super::{Durability, Frame, KeyFact, Log, LogOptions, Logged, Note, Lsn, News, Opened, RowFormat};
+use super::{Durability, Frame, KeyFact, Log, LogOptions, Logged, Lsn, News, Note, Opened, RowFormat};
 use crate::catalog::name::Oid;
 use crate::error::{ErrorKind, Result};
 
@@ -18,7 +18,8 @@ const TABLE: Oid = Oid(20_000);
 type Content = BTreeMap<i64, Vec<(Oid, Vec<i64>)>>;
 
 fn rows(numbers: &[i64]) -> RecordBatch {
-    let texts: StringViewArray = numbers.iter().map(|number| Some(format!("the text of row number {number}"))).collect();
+    let texts: StringViewArray =
+        numbers.iter().map(|number| Some(format!("the text of row number {number}"))).collect();
     let columns: [(&str, ArrayRef); 2] =
         [("id", Arc::new(Int64Array::from(numbers.to_vec()))), ("text", Arc::new(texts))];
     RecordBatch::try_from_iter(columns).unwrap()

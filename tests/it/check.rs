@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::program::run;
 use crate::rows::told;
-use crate::server::{WITHOUT_TAILS, Server, headwater};
+use crate::server::{Server, WITHOUT_TAILS, headwater};
 
 /// The exit code and what is printed.
 fn check(data: &Path) -> (Option<i32>, String) {

@@ -82,7 +82,8 @@ impl Script {
             records.push(Record { line: at + 1, before, header, sql: body[..split].join("\n"), not_yet, expected });
             at = end;
         }
-        let (only_headwater, writes_files) = (text.contains("# only headwater"), text.contains("# every statement writes files"));
+        let (only_headwater, writes_files) =
+            (text.contains("# only headwater"), text.contains("# every statement writes files"));
         Ok(Self { records, only_headwater, writes_files, after: before })
     }
 

@@ -28,7 +28,8 @@ async fn rows_of_the_tail_survive_kill_9_and_go_to_files_once() {
     let client = server.connect().await;
     client.batch_execute("CREATE TABLE t (id bigint, text text, day date) PARTITIONED BY (day)").await.unwrap();
     for id in 0..50 {
-        let insert = format!("INSERT INTO t VALUES ({id}, 'row {id}', '2026-01-{:02}'), ({id}, NULL, NULL)", id % 3 + 1);
+        let insert =
+            format!("INSERT INTO t VALUES ({id}, 'row {id}', '2026-01-{:02}'), ({id}, NULL, NULL)", id % 3 + 1);
         client.batch_execute(&insert).await.unwrap();
         assert_eq!(number(&client, "SELECT count(*) FROM t").await, 2 * (id + 1));
     }
@@ -147,7 +148,10 @@ async fn flushes_beside_writers_lose_and_double_nothing() {
             let there = number(&client, &format!("SELECT count(DISTINCT n) FROM t WHERE writer = {writer}")).await;
             let rows = number(&client, &format!("SELECT count(*) FROM t WHERE writer = {writer}")).await;
             let acknowledged = acknowledged.load(Ordering::Relaxed);
-            assert!(rows == there && (acknowledged..=acknowledged + 1).contains(&rows), "{rows} rows, {acknowledged} acknowledged");
+            assert!(
+                rows == there && (acknowledged..=acknowledged + 1).contains(&rows),
+                "{rows} rows, {acknowledged} acknowledged"
+            );
             assert!(acknowledged > 10, "the writer hardly wrote");
         }
         if round == 1 {

@@ -4,7 +4,8 @@ use arrow::datatypes::Int64Type;
 use super::*;
 
 fn rows(ids: std::ops::Range<i64>) -> RecordBatch {
-    let texts: StringViewArray = ids.clone().map(|id| Some(format!("the long text of the row with number {id}"))).collect();
+    let texts: StringViewArray =
+        ids.clone().map(|id| Some(format!("the long text of the row with number {id}"))).collect();
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(ids));
     RecordBatch::try_from_iter([("id", ids), ("text", Arc::new(texts) as ArrayRef)]).unwrap()
 }
