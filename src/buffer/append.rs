@@ -52,17 +52,21 @@ impl Buffer {
             open.push(self.gate(planned)?.read_owned().await);
         }
         let version = self.current();
+        let count = addition.rows.first().map_or(0, |(_, rows)| rows.iter().map(RecordBatch::num_rows).sum::<usize>());
         let (mut frame, mut stored) = (Frame::default(), Vec::with_capacity(addition.rows.len()));
         for (planned, rows) in addition.rows {
             refuse_changed(&version.catalog, planned)?;
             let OpenTable { format, .. } = version.open(planned.oid)?;
             let rows = concat_batches(format.schema(), &rows)?;
+            // A message without rows is none: the log could not be read again.
+            if rows.num_rows() == 0 {
+                continue;
+            }
             frame.push(planned.oid, format, &rows)?;
             stored.push((planned.oid, rows));
         }
         let position = |(table, name, value)| Note::Position { table, name, value, said_by: None };
         let mut notes: Vec<Note> = addition.positions.into_iter().map(position).collect();
-        let count = stored.first().map_or(0, |(_, rows)| rows.num_rows());
         let key = addition.key.map(|(key, refused)| {
             notes.push(key.note(
                 self.clock.now().timestamp_millis(),
@@ -80,7 +84,10 @@ impl Buffer {
     }
 
     /// How far something outside has been read into a table, by the name that [`Addition::positions`] had.
-    #[cfg_attr(not(test), expect(dead_code, reason = "sources, which come next, begin where it says"))]
+    #[cfg_attr(
+        not(any(test, feature = "kafka")),
+        expect(dead_code, reason = "connectors that are not in this build ask for it")
+    )]
     pub fn position(&self, table: Oid, name: &str) -> Option<i64> {
         let version = self.current();
         version.positions.get(table, name).or_else(|| version.snapshot(table).ok()?.app_version(name))
