@@ -98,6 +98,8 @@ fn runtime(config: &EngineConfig, stores: &Arc<Stores>) -> Result<Arc<RuntimeEnv
         .with_memory_pool(Arc::new(pool))
         .with_object_store_registry(Arc::clone(stores) as _)
         .with_disk_manager_builder(disk)
+        // A listing that is kept would not know of files that came since.
+        .with_object_list_cache_limit(0)
         .with_metadata_cache_limit(METADATA_CACHE_BYTES_MAX.min(config.memory_bytes_max / 8))
         .build_arc()?;
     Ok(built)
