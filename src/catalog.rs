@@ -28,7 +28,7 @@ pub mod system;
 mod tests;
 
 pub use check::Problem;
-pub use dependency::describe;
+pub use dependency::{describe, describe_source};
 pub use draft::Draft;
 pub use lock::FolderLock;
 pub use snapshot::{Found, Snapshot};

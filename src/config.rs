@@ -26,7 +26,7 @@ pub use document::settings_document;
 pub use server_table::SERVER_SETTINGS;
 pub use session_settings::{SessionSettings, SettingRow, join_values};
 pub use session_table::SESSION_SETTINGS;
-pub use setting::Setting;
+pub use setting::{Kind, Setting};
 pub use settings::{Effective, Origin, Settings, unread_variables};
 
 /// From where a role without a password may log in.

@@ -76,6 +76,7 @@ impl Database {
         let engine = Engine::new(engine_config(&config, &folder)?, Arc::clone(&buffer))?;
         let server = Arc::new(Server::new(engine, buffer, config.clone(), lock));
         flusher::start(&server);
+        server.sources().start();
         Ok(Arc::new(Self { server, config }))
     }
 
@@ -119,6 +120,7 @@ impl Database {
 
     /// As [`Database::close`], with another deadline for statements that run.
     pub async fn close_within(&self, deadline: Duration) -> Result<()> {
+        self.server.sources().close().await;
         self.server.drain(deadline).await?;
         if let Err(error) = flusher::flush_all(&self.server).await {
             tracing::warn!(%error, "rows stay in the log until the next start");

@@ -9,7 +9,8 @@ mod accept;
 mod dead_letter;
 pub mod decode;
 mod evolution;
+pub mod sources;
 
-pub use accept::{Accepted, Batch, accept};
+pub use accept::{Accepted, Batch, Beside, accept};
 pub use decode::{Broken, CsvLayout, Format, Payload};
 pub use evolution::{EVOLUTION_OPTION, evolution_value};

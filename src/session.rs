@@ -38,6 +38,7 @@ mod rows;
 pub mod scram;
 mod server;
 mod settings;
+mod sources;
 mod statement;
 mod statements;
 mod style;

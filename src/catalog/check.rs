@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalog::definition::{ConstraintKind, RelationDef, RelationKind};
+use crate::catalog::dependency::describe_source;
 use crate::catalog::snapshot::{Snapshot, references};
 use crate::catalog::store::Store;
 use crate::error::Result;
@@ -33,6 +34,12 @@ pub(super) fn check(store: &Store, published: &Snapshot) -> Result<Vec<Problem>>
     }
     for relation in loaded.snapshot.relations() {
         check_relation(&loaded.snapshot, relation, loaded.next_oid, &mut problems);
+    }
+    for source in loaded.snapshot.sources() {
+        for missing in source.references().filter(|oid| loaded.snapshot.relation_by_oid(*oid).is_none()) {
+            let message = format!("its table (number {missing}) does not exist");
+            problems.push(problem(&describe_source(&loaded.snapshot, source), message, "Drop it and make it again."));
+        }
     }
     for schema in loaded.snapshot.schemas() {
         if loaded.snapshot.role_by_oid(schema.owner).is_none() {

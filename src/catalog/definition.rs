@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::name::Oid;
 use crate::catalog::pg_type::{PgType, parse_type_name};
 
+mod source;
+
+pub use source::{ConnectorKind, Secret, SourceDef, SourceEncoding, SourceFormat};
+
 /// A schema (namespace).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SchemaDef {

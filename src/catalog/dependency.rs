@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::catalog::definition::{ConstraintKind, RelationDef, RelationKind};
-use crate::catalog::name::Oid;
+use crate::catalog::definition::{ConstraintKind, RelationDef, RelationKind, SourceDef};
+use crate::catalog::name::{ObjectName, Oid};
 use crate::catalog::snapshot::Snapshot;
 use crate::error::{Error, ErrorKind};
 
@@ -15,6 +15,8 @@ pub(super) struct Dependents {
     pub views: Vec<Arc<RelationDef>>,
     /// Tables that stay without the foreign keys that point to what goes.
     pub tables: Vec<Arc<RelationDef>>,
+    /// Sources whose table goes.
+    pub sources: Vec<Arc<SourceDef>>,
     /// One line each for the DETAIL of the error.
     pub lines: Vec<String>,
 }
@@ -25,6 +27,12 @@ pub(super) fn dependents(snapshot: &Snapshot, roots: &[Arc<RelationDef>]) -> Dep
     let mut waiting: Vec<Arc<RelationDef>> = roots.to_vec();
     let mut found = Dependents::default();
     while let Some(referenced) = waiting.pop() {
+        for source in snapshot.sources().filter(|source| source.references().any(|oid| oid == referenced.oid)) {
+            if found.sources.iter().all(|other| other.oid != source.oid) {
+                found.lines.push(line(&describe_source(snapshot, source), snapshot, &referenced));
+                found.sources.push(Arc::clone(source));
+            }
+        }
         for dependent in snapshot.dependents_of(referenced.oid) {
             if gone.contains(&dependent.oid) {
                 continue;
@@ -66,11 +74,20 @@ pub(super) fn still_needed(object: &str, lines: &[String]) -> Error {
 
 /// A relation as messages name it: `view v`, or `view s.v` outside `public`.
 pub fn describe(snapshot: &Snapshot, relation: &RelationDef) -> String {
-    let name = match snapshot.name_of(relation) {
-        name if name.schema.as_deref() == Some("public") => name.name,
-        name => name.to_string(),
+    format!("{} {}", relation.kind_name(), shown(&snapshot.name_of(relation)))
+}
+
+/// A source as messages name it.
+pub fn describe_source(snapshot: &Snapshot, source: &SourceDef) -> String {
+    let name = match snapshot.schema_by_oid(source.schema) {
+        Some(schema) => ObjectName::qualified(&schema.name, &source.name),
+        None => ObjectName::bare(&source.name),
     };
-    format!("{} {name}", relation.kind_name())
+    format!("source {}", shown(&name))
+}
+
+fn shown(name: &ObjectName) -> String {
+    if name.schema.as_deref() == Some("public") { name.name.clone() } else { name.to_string() }
 }
 
 fn line(dependent: &str, snapshot: &Snapshot, referenced: &RelationDef) -> String {

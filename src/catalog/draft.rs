@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::catalog::definition::{RelationDef, RoleDef, SchemaDef};
+use crate::catalog::definition::{RelationDef, RoleDef, SchemaDef, SourceDef};
 use crate::catalog::name::{NAME_BYTES_MAX, Oid};
 use crate::catalog::snapshot::{SYSTEM_SCHEMAS, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 mod relations;
 mod roles;
 mod schemas;
+mod sources;
 
 /// A working copy of a [`Snapshot`]; it reads as one, its own edits included.
 pub struct Draft {
@@ -27,6 +28,7 @@ pub(super) enum Object {
     Schema(Oid),
     Relation(Oid),
     Role(Oid),
+    Source(Oid),
 }
 
 /// One row of the store to write, in its final state.
@@ -34,6 +36,7 @@ pub(super) enum Write {
     Schema(Arc<SchemaDef>),
     Relation(Arc<RelationDef>),
     Role(Arc<RoleDef>),
+    Source(Arc<SourceDef>),
     Delete(Oid),
 }
 
@@ -68,6 +71,7 @@ impl Draft {
                 Object::Schema(oid) => (oid, self.working.schema_by_oid(oid).map(Write::Schema)),
                 Object::Relation(oid) => (oid, self.working.relation_by_oid(oid).map(Write::Relation)),
                 Object::Role(oid) => (oid, self.working.role_by_oid(oid).map(Write::Role)),
+                Object::Source(oid) => (oid, self.working.source_by_oid(oid).map(Write::Source)),
             };
             match write {
                 Some(write) => writes.push(write),

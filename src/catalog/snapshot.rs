@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::catalog::definition::{ConstraintKind, RelationDef, RelationKind, RoleDef, SchemaDef, ViewDef};
+use crate::catalog::definition::{ConstraintKind, RelationDef, RelationKind, RoleDef, SchemaDef, SourceDef, ViewDef};
 use crate::catalog::name::{ObjectName, Oid};
 use crate::catalog::system::{self, SystemView};
 use crate::error::{Error, ErrorKind, Result, nearest};
@@ -24,6 +24,7 @@ pub struct Snapshot {
     /// Schema, then name.
     names: Arc<BTreeMap<Oid, BTreeMap<String, Oid>>>,
     roles: Arc<BTreeMap<String, Arc<RoleDef>>>,
+    sources: Arc<BTreeMap<Oid, Arc<SourceDef>>>,
     /// From a relation to those whose definition names it.
     dependents: Arc<BTreeMap<Oid, BTreeSet<Oid>>>,
 }
@@ -51,6 +52,7 @@ impl Snapshot {
             relations: Arc::default(),
             names: Arc::default(),
             roles: Arc::default(),
+            sources: Arc::default(),
             dependents: Arc::default(),
         }
     }
@@ -201,6 +203,33 @@ impl Snapshot {
         self.role(name).ok_or_else(|| Error::new(ErrorKind::UndefinedObject, format!("role \"{name}\" does not exist")))
     }
 
+    /// All sources, in the order they were made.
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<SourceDef>> {
+        self.sources.values()
+    }
+
+    /// The source of that number.
+    pub fn source_by_oid(&self, oid: Oid) -> Option<Arc<SourceDef>> {
+        self.sources.get(&oid).cloned()
+    }
+
+    /// The source of that name in one schema.
+    pub fn source_in(&self, schema: Oid, name: &str) -> Option<Arc<SourceDef>> {
+        self.sources().find(|source| source.schema == schema && source.name == name).cloned()
+    }
+
+    /// The source that `name` stands for, or 42704.
+    pub fn require_source(&self, name: &ObjectName, search_path: &[String]) -> Result<Arc<SourceDef>> {
+        let schemas: Vec<Oid> = match &name.schema {
+            Some(schema) => vec![self.require_schema(schema)?.oid],
+            None => search_path.iter().filter_map(|schema| Some(self.schema(schema)?.oid)).collect(),
+        };
+        schemas.iter().find_map(|schema| self.source_in(*schema, &name.name)).ok_or_else(|| {
+            let error = Error::new(ErrorKind::UndefinedObject, format!("source \"{name}\" does not exist"));
+            with_nearest(error, &name.name, self.sources().map(|source| source.name.as_str()))
+        })
+    }
+
     /// The relations whose definition names `oid`: views that read it, tables whose foreign key points to it.
     pub fn dependents_of(&self, oid: Oid) -> Vec<Arc<RelationDef>> {
         let dependents = self.dependents.get(&oid).into_iter().flatten();
@@ -228,6 +257,14 @@ impl Snapshot {
 
     pub(super) fn remove_role(&mut self, name: &str) {
         Arc::make_mut(&mut self.roles).remove(name);
+    }
+
+    pub(super) fn put_source(&mut self, source: SourceDef) {
+        Arc::make_mut(&mut self.sources).insert(source.oid, Arc::new(source));
+    }
+
+    pub(super) fn remove_source(&mut self, oid: Oid) {
+        Arc::make_mut(&mut self.sources).remove(&oid);
     }
 
     pub(super) fn put_relation(&mut self, relation: RelationDef) {

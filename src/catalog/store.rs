@@ -11,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::catalog::definition::{RelationDef, RoleDef, SchemaDef};
+use crate::catalog::definition::{RelationDef, RoleDef, SchemaDef, SourceDef};
 use crate::catalog::draft::Write;
 use crate::catalog::name::Oid;
 use crate::catalog::snapshot::{Snapshot, references};
@@ -89,6 +89,7 @@ impl Store {
                 "schema" => snapshot.put_schema(self.decode::<SchemaDef>(&row)?),
                 "relation" => snapshot.put_relation(self.decode::<RelationDef>(&row)?),
                 "role" => snapshot.put_role(self.decode::<RoleDef>(&row)?),
+                "source" => snapshot.put_source(self.decode::<SourceDef>(&row)?),
                 other => {
                     return Err(self.corrupted(format!("object {} has the unknown kind \"{other}\"", row.oid)));
                 }
@@ -140,11 +141,11 @@ impl Store {
                 Write::Relation(relation) => {
                     let key = Key::of("relation", relation.oid, Some(relation.schema), &relation.name);
                     put(&transaction, &key, &**relation)?;
-                    for referenced in references(relation) {
-                        transaction
-                            .execute("INSERT INTO dependency VALUES (?1, ?2)", params![relation.oid.0, referenced.0])
-                            .map_err(failed)?;
-                    }
+                    depend(&transaction, relation.oid, references(relation)).map_err(failed)?;
+                }
+                Write::Source(source) => {
+                    put(&transaction, &Key::of("source", source.oid, Some(source.schema), &source.name), &**source)?;
+                    depend(&transaction, source.oid, source.references()).map_err(failed)?;
                 }
             }
         }
@@ -199,6 +200,13 @@ fn put(connection: &Connection, key: &Key<'_>, definition: &impl Serialize) -> R
         )
     };
     write().map_err(|error| sqlite_error("catalog", &error))?;
+    Ok(())
+}
+
+fn depend(connection: &Connection, oid: Oid, on: impl IntoIterator<Item = Oid>) -> rusqlite::Result<()> {
+    for referenced in on {
+        connection.execute("INSERT INTO dependency VALUES (?1, ?2)", params![oid.0, referenced.0])?;
+    }
     Ok(())
 }
 

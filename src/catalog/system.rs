@@ -58,6 +58,7 @@ const FILES: &[(Oid, &str, &str)] = files![
     14008 "catalog/system/maintenance_history.sql",
     14005 "catalog/system/queries.sql",
     14007 "catalog/system/sessions.sql",
+    14009 "catalog/system/sources.sql",
     14006 "catalog/system/settings.sql",
     14001 "catalog/system/tables.sql",
 ];

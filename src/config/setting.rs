@@ -167,7 +167,8 @@ impl Kind {
         largest.map_or_else(|| canonical.to_owned(), |(unit, factor)| format!("{}{unit}", number / *factor as i64))
     }
 
-    fn canonical(&self, name: &str, value: &str) -> Result<String> {
+    /// Checks a value and gives it in its one spelling.
+    pub fn canonical(&self, name: &str, value: &str) -> Result<String> {
         match self {
             Self::Bool => parse_bool(value)
                 .map(|on| if on { "on" } else { "off" }.to_owned())

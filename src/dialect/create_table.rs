@@ -114,23 +114,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Option<Statement>> {
     let Some(form) = reader.accept_one(&FORMS) else { return Ok(None) };
     let or_replace = form.starts_with("or");
     let if_not_exists = !or_replace && reader.accept("if not exists");
-    let mut table = CreateTable {
-        name: reader.name()?,
-        if_not_exists,
-        or_replace,
-        temporary: form.contains("temp"),
-        columns: Vec::new(),
-        column_names: Vec::new(),
-        constraints: Vec::new(),
-        partitioned_by: Vec::new(),
-        clustered_by: Vec::new(),
-        location: None,
-        using_delta: false,
-        comment: None,
-        options: Options::default(),
-        query: None,
-        with_no_data: false,
-    };
+    let temporary = form.contains("temp");
+    let mut table = CreateTable { if_not_exists, or_replace, temporary, ..CreateTable::named(reader.name()?) };
     if reader.accept_token(&Token::LParen) && !reader.accept_token(&Token::RParen) {
         reader.list(|reader| element(reader, &mut table))?;
         reader.expect_token(&Token::RParen)?;
@@ -148,6 +133,27 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Option<Statement>> {
 }
 
 impl CreateTable {
+    /// A table without anything but its name.
+    pub(super) fn named(name: ObjectName) -> Self {
+        Self {
+            name,
+            if_not_exists: false,
+            or_replace: false,
+            temporary: false,
+            columns: Vec::new(),
+            column_names: Vec::new(),
+            constraints: Vec::new(),
+            partitioned_by: Vec::new(),
+            clustered_by: Vec::new(),
+            location: None,
+            using_delta: false,
+            comment: None,
+            options: Options::default(),
+            query: None,
+            with_no_data: false,
+        }
+    }
+
     /// That the parts belong together.
     fn check(&self, position: usize) -> Result<()> {
         let wrong = |message: &str| Err(Error::new(ErrorKind::SyntaxError, message).at(position));
@@ -182,7 +188,7 @@ impl CreateTable {
 }
 
 /// A column or a constraint inside the parentheses.
-fn element(reader: &mut Reader<'_>, table: &mut CreateTable) -> Result<()> {
+pub(super) fn element(reader: &mut Reader<'_>, table: &mut CreateTable) -> Result<()> {
     if reader.peek("like") {
         return Err(Error::unsupported("CREATE TABLE (LIKE ...) is not supported")
             .hint("Use CREATE TABLE ... AS SELECT * FROM ... WITH NO DATA.")

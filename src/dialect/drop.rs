@@ -1,6 +1,7 @@
 //! DROP and TRUNCATE.
 
 use crate::catalog::name::ObjectName;
+use crate::dialect::create_source;
 use crate::dialect::reader::Reader;
 use crate::dialect::statement::{Statement, other_object};
 use crate::error::{Error, Result};
@@ -43,6 +44,9 @@ pub struct Truncate {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<Statement> {
+    if reader.accept("source") {
+        return create_source::read_drop(reader);
+    }
     let kind = match reader.accept_one(&["table", "view", "schema", "role", "user", "group"]) {
         Some("table") => DropKind::Table,
         Some("view") => DropKind::View,

@@ -2,6 +2,7 @@
 
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use crate::dialect::create_source::SourceStatement;
 use crate::dialect::reader::Reader;
 use crate::dialect::statement::Statement;
 use crate::dialect::transaction;
@@ -184,6 +185,9 @@ pub(super) fn read_value(reader: &mut Reader<'_>) -> Result<String> {
 }
 
 pub(super) fn read_show(reader: &mut Reader<'_>) -> Result<Statement> {
+    if reader.accept("sources") {
+        return Ok(Statement::Source(SourceStatement::Show));
+    }
     Ok(Statement::Show(read_setting(reader)?))
 }
 

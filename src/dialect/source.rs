@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use crate::catalog::name::quote_identifier;
+use crate::dialect::create_source::SourceStatement;
 use crate::dialect::language::Language;
 use crate::dialect::merge;
 use crate::dialect::place;
@@ -58,6 +59,7 @@ impl Parsed {
         let (verb, name, options) = match &self.statement {
             Statement::CreateRole(create) => ("CREATE", &create.name, &create.options),
             Statement::AlterRole(AlterRole::Options(name, options)) => ("ALTER", name, options),
+            Statement::Source(SourceStatement::Create(create)) => return Cow::Owned(create.shown()),
             _ => return Cow::Borrowed(&self.origin.text),
         };
         match options.password {

@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use crate::dialect::alter_table::{self, AlterRelation};
 use crate::dialect::comment::{self, Comment};
 use crate::dialect::copy::{self, Copy};
+use crate::dialect::create_source::{self, SourceStatement};
 use crate::dialect::create_table::{self, CreateTable};
 use crate::dialect::create_view::{self, CreateView};
 use crate::dialect::cursor::{self, DeclareCursor, FetchCursor};
@@ -43,6 +44,8 @@ pub enum Statement {
     Truncate(Truncate),
     /// CREATE TABLE, also AS a query, also USING DELTA.
     CreateTable(Box<CreateTable>),
+    /// CREATE, ALTER and DROP SOURCE, SHOW SOURCES
+    Source(SourceStatement),
     /// CREATE VIEW
     CreateView(Box<CreateView>),
     /// CREATE SCHEMA
@@ -278,6 +281,9 @@ fn create(reader: &mut Reader<'_>) -> Result<Statement> {
     if let Some(table) = create_table::read(reader)? {
         return Ok(table);
     }
+    if let Some(source) = create_source::read(reader)? {
+        return Ok(source);
+    }
     if let Some(view) = create_view::read(reader)? {
         return Ok(view);
     }
@@ -293,6 +299,9 @@ fn create(reader: &mut Reader<'_>) -> Result<Statement> {
 fn alter(reader: &mut Reader<'_>) -> Result<Statement> {
     if let Some(kind) = reader.accept_one(&["table", "view"]) {
         return alter_table::read(reader, kind == "view");
+    }
+    if reader.accept("source") {
+        return create_source::read_alter(reader);
     }
     if reader.accept("schema") {
         return schema::read_alter(reader);
@@ -348,7 +357,7 @@ pub(super) fn other_object(reader: &mut Reader<'_>, verb: &str) -> Result<Statem
     }
     match replaced {
         true => Err(reader.unexpected_for("VIEW")),
-        false => Err(reader.unexpected_for("the kind of object, such as TABLE, VIEW, SCHEMA or ROLE")),
+        false => Err(reader.unexpected_for("the kind of object, such as TABLE, VIEW, SOURCE, SCHEMA or ROLE")),
     }
 }
 
@@ -370,6 +379,9 @@ pub(super) fn settle(statement: &mut Statement, is_deep: bool) -> Result<()> {
         Statement::Merge(merge) => shape::settle(&mut **merge, is_deep),
         Statement::Copy(copy) => copy.trees().into_iter().try_for_each(|tree| tree.settle(is_deep)),
         Statement::CreateTable(table) => table.trees().into_iter().try_for_each(|tree| tree.settle(is_deep)),
+        Statement::Source(SourceStatement::Create(source)) => {
+            source.table.trees().into_iter().try_for_each(|tree| tree.settle(is_deep))
+        }
         Statement::CreateView(view) => shape::settle(&mut *view.query, is_deep),
         Statement::AlterRelation(alter) => alter.trees().into_iter().try_for_each(|tree| tree.settle(is_deep)),
         Statement::Optimize(optimize) => match &mut optimize.condition {

@@ -11,7 +11,7 @@ use crate::catalog::definition::RelationDef;
 use crate::catalog::name::{ObjectName, Oid};
 use crate::config::{Effective, SettingRow};
 use crate::engine::Engine;
-use crate::engine::facts::sources::{ServerFacts, SessionFact, StatementFact};
+use crate::engine::facts::sources::{ServerFacts, SessionFact, SourceFact, StatementFact};
 use crate::engine::functions::FunctionContext;
 use crate::engine::progress::Progress;
 use crate::engine::shim::operators::Operators;
@@ -87,6 +87,10 @@ impl ServerFacts for Background {
     }
 
     fn statements(&self) -> Vec<StatementFact> {
+        Vec::new()
+    }
+
+    fn sources(&self) -> Vec<SourceFact> {
         Vec::new()
     }
 }

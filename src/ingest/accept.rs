@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
+
 use crate::buffer::{Addition, Claim, ClaimedKey};
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::decode::{Decoded, Work, decode};
+use crate::ingest::decode::{Decoded, Refused, Work, decode};
 use crate::ingest::{Broken, Format, Payload, dead_letter, evolution};
 use crate::log::Durability;
 
@@ -26,10 +28,20 @@ pub struct Batch {
     pub depth_max: usize,
     /// What decoded columns may take.
     pub bytes_max: usize,
-    /// How far sources have been read into the table when it has these rows.
-    pub positions: Vec<(String, i64)>,
+    pub beside: Beside,
     /// The name of the batch: the same batch is added once.
     pub key: Option<String>,
+}
+
+/// What is added in the same change.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// How far sources have been read into the table when it has these rows.
+    pub positions: Vec<(String, i64)>,
+    /// Records that were refused before they came here.
+    pub refused: Vec<Refused>,
+    /// Rows of other tables.
+    pub rows: Vec<(Arc<RelationDef>, RecordBatch)>,
 }
 
 /// What became of a batch.
@@ -51,7 +63,7 @@ pub struct Accepted {
 /// batch is there, but for columns that were made for it. `scope` gives what an attempt sees, and as whom.
 pub async fn accept(engine: &Arc<Engine>, scope: &(dyn Fn() -> Scope + Send + Sync), batch: Batch) -> Result<Accepted> {
     engine.buffer().refuse_when_full()?;
-    let Batch { table, format, payloads, broken, depth_max, bytes_max, positions, key } = batch;
+    let Batch { table, format, payloads, broken, depth_max, bytes_max, beside, key } = batch;
     let work = Arc::new(Work { format, payloads, broken, depth_max, bytes_max });
     let mut added_columns = Vec::new();
     for attempt in 1.. {
@@ -68,7 +80,7 @@ pub async fn accept(engine: &Arc<Engine>, scope: &(dyn Fn() -> Scope + Send + Sy
             .ok_or_else(|| Error::new(ErrorKind::UndefinedTable, "the table was dropped while rows came for it"))?;
         let decoded = decode_aside(engine, &scope, &relation, &work).await?;
         let outcome = match decoded.new_fields.as_slice() {
-            [] => add(engine, &relation, decoded, table_positions(table, &positions), claimed).await.map(Some),
+            [] => add(engine, &relation, decoded, &beside, claimed).await.map(Some),
             fields => {
                 let names = fields.iter().map(|field| field.name.clone());
                 let outcome = evolution::add_columns(engine, &scope, &relation, fields).await.map(|()| None);
@@ -85,10 +97,6 @@ pub async fn accept(engine: &Arc<Engine>, scope: &(dyn Fn() -> Scope + Send + Sy
         }
     }
     Err(Error::new(ErrorKind::SerializationFailure, "the table's definition changes faster than rows can be added"))
-}
-
-fn table_positions(table: Oid, positions: &[(String, i64)]) -> Vec<(Oid, String, i64)> {
-    positions.iter().map(|(name, value)| (table, name.clone(), *value)).collect()
 }
 
 fn first_answer(fact: &crate::log::KeyFact) -> Accepted {
@@ -119,10 +127,11 @@ async fn add(
     engine: &Arc<Engine>,
     relation: &Arc<RelationDef>,
     decoded: Decoded,
-    positions: Vec<(Oid, String, i64)>,
+    beside: &Beside,
     claimed: Option<ClaimedKey>,
 ) -> Result<Accepted> {
     let Decoded { rows, refused, ignored_fields, .. } = decoded;
+    let refused = [beside.refused.clone(), refused].concat();
     let mut accepted = Accepted {
         rows: rows.num_rows() as u64,
         dead_letters: refused.len() as u64,
@@ -137,7 +146,10 @@ async fn add(
             Some((letters, rows))
         }
     };
-    let tables: Vec<_> = std::iter::once((Arc::clone(relation), rows)).chain(letters).collect();
+    let beside_rows = beside.rows.iter().cloned();
+    let tables: Vec<_> = std::iter::once((Arc::clone(relation), rows)).chain(letters).chain(beside_rows).collect();
+    let position = |(name, value): &(String, i64)| (relation.oid, name.clone(), *value);
+    let positions = beside.positions.iter().map(position).collect();
     let key = claimed.map(|claimed| (claimed, i64::try_from(accepted.dead_letters).unwrap_or(i64::MAX)));
     // Once begun it is finished, also when the client has gone.
     let adder = Arc::clone(engine);

@@ -68,8 +68,10 @@ pub struct Payload {
     pub bytes: Bytes,
     /// What a dead letter keeps, where that is more than the record.
     pub raw: Option<Bytes>,
-    /// Where the payload stands in its source; without one, its records are numbered from 1.
+    /// Where the payload stands in its source; without one, its records are numbered.
     pub place: Option<i64>,
+    /// Records that came before it: its first one has the next number.
+    pub before: i64,
     /// Where it came from, for dead letters.
     pub source: Arc<str>,
 }
@@ -80,7 +82,6 @@ pub enum Broken {
     /// Nothing is decoded: who sent it hears of it.
     Fails,
     /// It is refused like a record.
-    #[cfg_attr(not(test), expect(dead_code, reason = "sources say it"))]
     Refused,
 }
 

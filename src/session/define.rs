@@ -142,6 +142,7 @@ impl Session {
                 table.delete_folder_when_unused();
             }
         }
+        self.follow_dropped_sources(&scope.version.catalog).await?;
         Ok(Tag(format!("DROP {word}")))
     }
 

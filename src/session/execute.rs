@@ -51,6 +51,7 @@ pub(super) async fn run(
             session.create_table(&scope, create, parameters, cancel).await.map(Reply::Done)
         }
         Statement::CreateView(create) => session.create_view(&scope, create).await.map(Reply::Done),
+        Statement::Source(source) => session.source_statement(&scope, source, cancel).await,
         Statement::CreateSchema(create) => session.create_schema(&scope, create).map(Reply::Done),
         Statement::CreateRole(create) => session.create_role(create).map(Reply::Done),
         Statement::Drop(drop) => session.drop_objects(&scope, drop).await.map(Reply::Done),
@@ -102,6 +103,7 @@ fn writes(statement: &Statement) -> Option<&'static str> {
         Statement::Truncate(_) => Some("TRUNCATE"),
         Statement::CreateTable(_) => Some("CREATE TABLE"),
         Statement::CreateView(_) => Some("CREATE VIEW"),
+        Statement::Source(source) => source.writes(),
         Statement::CreateSchema(_) => Some("CREATE SCHEMA"),
         Statement::CreateRole(_) => Some("CREATE ROLE"),
         Statement::Drop(_) => Some("DROP"),

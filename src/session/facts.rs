@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::config::{Effective, SessionSettings, SettingRow};
-use crate::engine::facts::sources::{ServerFacts, SessionFact, StatementFact};
+use crate::engine::facts::sources::{ServerFacts, SessionFact, SourceFact, StatementFact};
 use crate::session::server::Server;
 
 /// A session's view of the server.
@@ -29,5 +29,9 @@ impl ServerFacts for SessionFacts {
 
     fn statements(&self) -> Vec<StatementFact> {
         self.server.statements().list()
+    }
+
+    fn sources(&self) -> Vec<SourceFact> {
+        self.server.sources().list()
     }
 }

@@ -6,7 +6,7 @@ use crate::catalog::definition::RelationDef;
 use crate::catalog::name::ObjectName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest;
-use crate::ingest::{Accepted, Batch, Broken, Format, Payload};
+use crate::ingest::{Accepted, Batch, Beside, Broken, Format, Payload};
 use crate::metrics::Counter;
 use crate::session::Session;
 use crate::session::measure::Measured;
@@ -74,7 +74,7 @@ impl Session {
             broken: Broken::Fails,
             depth_max: config.ingest_json_depth_max,
             bytes_max: config.ingest_decoded_bytes_max,
-            positions: Vec::new(),
+            beside: Beside::default(),
             key,
         };
         ingest::accept(self.server.engine(), &|| self.scope(), batch).await

@@ -16,6 +16,7 @@ use crate::config::{Config, SessionSettings};
 use crate::engine::Engine;
 use crate::engine::facts::sources::SessionFact;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::sources::Sources;
 use crate::session::cancel::{CancelReason, Canceller};
 use crate::session::statements::StatementLog;
 
@@ -58,6 +59,7 @@ pub struct Server {
     buffer: Arc<Buffer>,
     config: Config,
     sessions: Sessions,
+    sources: Arc<Sources>,
     statements: StatementLog,
     started_at: DateTime<Utc>,
     /// Here, because sessions may outlive the database that opened them.
@@ -69,7 +71,9 @@ impl Server {
         let started_at = buffer.clock().now();
         let sessions = Sessions { sessions_max: config.connections_max, ..Sessions::default() };
         let statements = StatementLog::new(buffer.clock().clone());
-        Self { engine: Arc::new(engine), buffer, config, sessions, statements, started_at, lock }
+        let engine = Arc::new(engine);
+        let sources = Sources::new(Arc::clone(&engine));
+        Self { engine, buffer, config, sessions, sources, statements, started_at, lock }
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
@@ -98,6 +102,11 @@ impl Server {
     /// The source of time.
     pub fn clock(&self) -> &Clock {
         self.buffer.clock()
+    }
+
+    /// What fills tables by itself.
+    pub(crate) fn sources(&self) -> &Arc<Sources> {
+        &self.sources
     }
 
     pub(crate) fn statements(&self) -> &StatementLog {

@@ -9,7 +9,8 @@ use crate::buffer::DbVersion;
 use crate::catalog::name::Oid;
 use crate::config::{SessionSettings, join_values};
 use crate::dialect::{
-    Discard, Execute, Isolation, Prepare, SetScope, SetValue, SetVariable, Setting, Statement, TransactionModes,
+    Discard, Execute, Isolation, Prepare, SetScope, SetValue, SetVariable, Setting, SourceStatement, Statement,
+    TransactionModes,
 };
 use crate::engine::Scope;
 use crate::engine::functions::FunctionContext;
@@ -248,6 +249,9 @@ impl Session {
             Statement::Describe(_) => Some(TextRows::new(crate::session::maintain::DESCRIBE_COLUMNS).columns()),
             Statement::DescribeHistory(_) => Some(TextRows::new(crate::session::maintain::HISTORY_COLUMNS).columns()),
             Statement::Optimize(_) => Some(TextRows::new(crate::session::maintain::OPTIMIZE_COLUMNS).columns()),
+            Statement::Source(SourceStatement::Show) => {
+                Some(TextRows::new(crate::session::sources::SHOW_COLUMNS).columns())
+            }
             Statement::Vacuum(vacuum) if vacuum.dry_run => {
                 Some(TextRows::new(crate::session::maintain::VACUUM_COLUMNS).columns())
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::program::{Running, free_address, python};
 use crate::rows::{Answer, ask, line, told};
 use crate::server::{Server, WITHOUT_TAILS};
+use crate::sources::arrives;
 
 /// A running S3 API with one bucket, `lake`.
 struct Store {
@@ -158,11 +159,26 @@ async fn files_in_a_bucket_are_read_and_written() {
         assert_eq!(one(file).await, "5000 | 12502500 | v999");
         let folder = format!("SELECT count(*) FROM read_{ending}('s3://lake/files/{ending}/') WHERE n > 4990");
         assert_eq!(one(folder).await, "10");
+        let source = format!(
+            "CREATE SOURCE of_{ending} (n int, v text) WITH (connector = 'files', path = 's3://lake/files/{ending}', \
+             poll_interval = '100 ms', settle_time = '0 s', batch_rows = 700) ENCODE {ending}"
+        );
+        assert_eq!(ask(&client, &source).await, Answer::Done(0));
+        arrives(&client, &format!("SELECT count(*) FROM of_{ending}"), 5000).await;
+        assert_eq!(one(format!("SELECT sum(n) FROM of_{ending} WHERE v = 'v' || n")).await, "12502500");
+        // No file twice.
+        let again = format!("COPY (SELECT 0 AS n, 'v0' AS v) TO 's3://lake/files/{ending}/b.{ending}'{header}");
+        assert_eq!(ask(&client, &again).await, Answer::Done(1));
+        arrives(&client, &format!("SELECT count(*) FROM of_{ending}"), 5001).await;
+        let (one_file, gone) =
+            (format!("'s3://lake/files/{ending}/a.{ending}'"), format!("DROP TABLE of_{ending} CASCADE"));
+        assert_eq!(one(format!("SELECT count(*) FROM read_{ending}({one_file})")).await, "5000");
+        assert_eq!(ask(&client, &gone).await, Answer::Done(0));
     }
     assert_eq!(ask(&client, "CREATE TABLE t (n int) LOCATION 's3://lake/files/t'").await, Answer::Done(0));
     assert_eq!(
         ask(&client, "INSERT INTO t SELECT n FROM read_parquet('s3://lake/files/parquet/')").await,
-        Answer::Done(5000)
+        Answer::Done(5001)
     );
     assert_eq!(one("SELECT sum(n) FROM t WHERE n <= 100".to_owned()).await, "5050");
     let missing = one("SELECT * FROM read_parquet('s3://lake/files/none.parquet')".to_owned()).await;

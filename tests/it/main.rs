@@ -46,6 +46,11 @@ mod model;
 mod check;
 mod limits;
 
+// Sources: files, NATS, Kafka; broken, killed and started again.
+#[cfg(feature = "kafka")]
+mod kafka;
+mod sources;
+
 // psql itself against the server: meta-commands, COPY, cancel.
 mod psql;
 

@@ -122,7 +122,7 @@ impl Draft {
 
     /// Drops `roots` and everything that stands on them; foreign keys that point to them go too.
     pub(super) fn drop_all(&mut self, roots: Vec<Arc<RelationDef>>) -> Vec<Arc<RelationDef>> {
-        let Dependents { views, tables, .. } = dependents(self, &roots);
+        let Dependents { views, tables, sources, .. } = dependents(self, &roots);
         let gone: Vec<Arc<RelationDef>> = roots.into_iter().chain(views).collect();
         let numbers: BTreeSet<Oid> = gone.iter().map(|relation| relation.oid).collect();
         for table in tables {
@@ -137,6 +137,9 @@ impl Draft {
         }
         for oid in numbers {
             self.take_relation(oid);
+        }
+        for source in sources {
+            self.take_source(source.oid);
         }
         gone
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::catalog::definition::{RelationDef, SchemaDef};
-use crate::catalog::dependency::{dependents, describe, still_needed};
+use crate::catalog::dependency::{dependents, describe, describe_source, still_needed};
 use crate::catalog::draft::{Draft, Object, check_name, is_system_schema};
 use crate::catalog::name::Oid;
 use crate::error::{Error, ErrorKind, Result};
@@ -49,15 +49,21 @@ impl Draft {
             ));
         }
         let inside: Vec<Arc<RelationDef>> = self.relations_in(schema.oid).cloned().collect();
-        if !cascade && !inside.is_empty() {
+        let sources: Vec<_> = self.sources().filter(|source| source.schema == schema.oid).cloned().collect();
+        if !(cascade || inside.is_empty() && sources.is_empty()) {
             let mut lines: Vec<String> = inside
                 .iter()
                 .map(|relation| format!("{} depends on schema {name}", describe(self, relation)))
                 .collect();
-            lines.extend(dependents(self, &inside).lines);
+            let of_sources =
+                sources.iter().map(|source| format!("{} depends on schema {name}", describe_source(self, source)));
+            lines.extend(of_sources.chain(dependents(self, &inside).lines));
             return Err(still_needed(&format!("schema {name}"), &lines));
         }
         let dropped = self.drop_all(inside);
+        for source in sources {
+            self.take_source(source.oid);
+        }
         self.touched.insert(Object::Schema(schema.oid));
         self.working.remove_schema(name);
         Ok(dropped)

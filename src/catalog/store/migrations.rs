@@ -13,7 +13,7 @@ const APPLICATION_ID: i64 = 0x4844_5752;
 type Step = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// Step `n` brings a file from version `n` to version `n + 1`.
-const STEPS: &[Step] = &[create];
+const STEPS: &[Step] = &[create, admit_sources];
 
 /// Brings the file to the version that this program writes, or says why it cannot be used.
 pub(super) fn run(connection: &mut Connection, name: &str) -> Result<()> {
@@ -93,6 +93,32 @@ fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     };
     object(transaction, "schema", public.oid, &public.name, &public)?;
     object(transaction, "role", role.oid, &role.name, &role)
+}
+
+/// Version 2: sources are objects too. SQLite cannot change a CHECK: the table is made anew, without those who point to it.
+fn admit_sources(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "CREATE TABLE dependency_before AS SELECT oid, depends_on FROM dependency;
+         DROP TABLE dependency;
+         ALTER TABLE object RENAME TO object_before;
+         CREATE TABLE object (
+             oid INTEGER PRIMARY KEY,
+             kind TEXT NOT NULL CHECK (kind IN ('schema', 'relation', 'role', 'source')),
+             schema_oid INTEGER NOT NULL,
+             name TEXT NOT NULL,
+             body TEXT NOT NULL,
+             UNIQUE (kind, schema_oid, name)
+         ) STRICT;
+         INSERT INTO object SELECT oid, kind, schema_oid, name, body FROM object_before;
+         DROP TABLE object_before;
+         CREATE TABLE dependency (
+             oid INTEGER NOT NULL REFERENCES object (oid),
+             depends_on INTEGER NOT NULL,
+             PRIMARY KEY (oid, depends_on)
+         ) STRICT, WITHOUT ROWID;
+         INSERT INTO dependency SELECT oid, depends_on FROM dependency_before;
+         DROP TABLE dependency_before;",
+    )
 }
 
 fn object(

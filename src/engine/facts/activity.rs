@@ -1,7 +1,10 @@
-//! What goes on: sessions, statements, settings.
+//! What goes on: sessions, statements, sources, settings.
+
+use chrono::{DateTime, Utc};
 
 use crate::config::SettingRow;
 use crate::engine::facts::shapes::Shape;
+use crate::engine::facts::sources::SourceState;
 use crate::engine::facts::{Fact, FactContext, Key, Maker, Row};
 use crate::engine::functions::value::Value;
 use crate::error::Result;
@@ -9,6 +12,7 @@ use crate::error::Result;
 pub(super) const FACTS: &[Fact] = &[
     Fact { relation: "facts.sessions", key: &[], make: Maker::Now(sessions) },
     Fact { relation: "facts.statements", key: &[], make: Maker::Now(statements) },
+    Fact { relation: "facts.sources", key: &[], make: Maker::Now(sources) },
     Fact { relation: "facts.settings", key: &[], make: Maker::Now(settings) },
 ];
 
@@ -51,6 +55,38 @@ fn statements(context: &FactContext, shape: &'static Shape, _: Option<&Key>) -> 
             .set("row_groups_total", count(statement.scanned.row_groups_total))
             .set("row_groups_pruned", count(statement.scanned.row_groups_pruned))
             .set("error", statement.error)
+    });
+    Ok(rows.collect())
+}
+
+fn sources(context: &FactContext, shape: &'static Shape, _: Option<&Key>) -> Result<Vec<Row>> {
+    let catalog = &context.session.catalog;
+    let moment = |at: Option<DateTime<Utc>>| at.map_or(Value::Null, |at| Value::Timestamp(at.timestamp_micros()));
+    let rows = context.session.server.sources().into_iter().map(|source| {
+        let table = catalog.relation_by_oid(source.table).map(|table| catalog.name_of(&table).to_string());
+        Row::new(shape)
+            .set("id", source.id.0)
+            .set("schema_name", catalog.schema_by_oid(source.schema).map(|schema| schema.name.clone()))
+            .set("name", source.name)
+            .set("table_name", table)
+            .set("connector", source.connector)
+            .set("state", source.state.name())
+            .set("pause_reason", source.pause_reason)
+            .set("rows", count(source.rows))
+            .set("bytes", count(source.bytes))
+            .set("batches", count(source.batches))
+            .set("dead_letters", count(source.dead_letters))
+            .set("rows_per_second", Value::Float(source.rows_per_second))
+            .set("partitions", count(source.partitions))
+            .set("lag_rows", source.lag_rows.map(count))
+            .set("lag_ms", source.lag_ms)
+            .set("errors", count(source.errors))
+            .set("last_error", source.last_error)
+            .set("last_error_at", moment(source.last_error_at))
+            .set("last_row_at", moment(source.last_row_at))
+            .set("retry_at", moment(source.retry_at))
+            .set("breaker", if source.state == SourceState::Broken { "open" } else { "closed" })
+            .set("options", source.options)
     });
     Ok(rows.collect())
 }

@@ -24,7 +24,7 @@ use crate::catalog::name::{ObjectName, Oid};
 use crate::catalog::pg_type::{PgType, parse_type_name};
 use crate::catalog::{Catalog, Found};
 use crate::config::{Config, Effective, SessionSettings, SettingRow, Settings};
-use crate::engine::facts::sources::{ServerFacts, SessionFact, StatementFact};
+use crate::engine::facts::sources::{ServerFacts, SessionFact, SourceFact, StatementFact};
 use crate::engine::facts::{self, FactContext};
 use crate::engine::functions::cast::print;
 use crate::engine::functions::value::{self, Value};
@@ -234,6 +234,10 @@ impl ServerFacts for Alone {
     }
 
     fn statements(&self) -> Vec<StatementFact> {
+        Vec::new()
+    }
+
+    fn sources(&self) -> Vec<SourceFact> {
         Vec::new()
     }
 }

@@ -417,7 +417,7 @@ fn refused(payload: &Payload, raw: Bytes, number: u32, error: &Error) -> Refused
     Refused {
         raw: payload.raw.clone().unwrap_or(raw),
         reason: reason(error),
-        place: payload.place.unwrap_or_else(|| number.into()),
+        place: payload.place.unwrap_or_else(|| payload.before + i64::from(number)),
         source: Arc::clone(&payload.source),
     }
 }

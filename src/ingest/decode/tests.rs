@@ -62,7 +62,7 @@ impl Fixture {
 }
 
 fn payload(bytes: impl Into<Bytes>, place: Option<i64>) -> Payload {
-    Payload { bytes: bytes.into(), raw: None, place, source: "test".into() }
+    Payload { bytes: bytes.into(), raw: None, place, before: 0, source: "test".into() }
 }
 
 fn work(format: Format, payloads: Vec<Payload>) -> Work {

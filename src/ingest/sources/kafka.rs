@@ -1,0 +1,365 @@
+//! Kafka: the partitions of a topic, each from the offset that the table holds.
+//!
+//! Partitions are assigned by ourselves, all of them: the broker's groups and offsets say nothing here. How far each was read
+//! stands in the log beside the rows, under `<identity of the source>/<partition>`: the offset to go on from. Invariant: a
+//! record is in the table exactly if its offset is below that. Where the broker has removed records that were not read, the
+//! source fails and says so, it does not skip them.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::StreamExt;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::statistics::Statistics;
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+
+use crate::catalog::definition::{SourceDef, SourceEncoding};
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::decode::Refused;
+use crate::ingest::sources::connector::{Chunk, Reset};
+use crate::ingest::sources::options::Chosen;
+use crate::ingest::sources::status::Status;
+use crate::ingest::{CsvLayout, Format, Payload};
+
+/// How long the broker may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// Records of transactions are there once these are committed.
+const COMMITTED: &str = "read_committed";
+/// To ask where a partition ends.
+const ALL: &str = "read_uncommitted";
+/// What a dead letter keeps of a record that is too large.
+const OVERSIZE_KEPT_BYTES: usize = 1024;
+
+/// A connection to the brokers.
+pub(super) struct Kafka {
+    engine: Arc<Engine>,
+    source: Arc<SourceDef>,
+    status: Arc<Status>,
+    client: Client,
+    format: Format,
+    /// The partitions that are read, as dead letters name them.
+    partitions: BTreeMap<i32, Arc<str>>,
+    looked_at: DateTime<Utc>,
+}
+
+type Shared = Arc<StreamConsumer<Context>>;
+
+/// The consumer, which takes its time to close and must not keep a task from going on.
+struct Client(Option<Shared>);
+
+impl Client {
+    fn new(source: &SourceDef, status: &Arc<Status>, isolation: &str) -> Result<Self> {
+        Ok(Self(Some(Arc::new(consumer(source, status, isolation)?))))
+    }
+
+    fn shared(&self) -> Result<Shared> {
+        self.0.clone().ok_or_else(|| Error::internal("the consumer is closed"))
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let consumer = self.0.take();
+        std::thread::spawn(move || drop(consumer));
+    }
+}
+
+/// Hears what librdkafka says beside records.
+struct Context(Arc<Status>);
+
+impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
+        let lag = |end: i64, next: i64| (end >= 0 && next >= 0).then(|| end.saturating_sub(next).max(0).unsigned_abs());
+        let lags: Vec<u64> =
+            partitions.filter_map(|partition| lag(partition.hi_offset, partition.app_offset)).collect();
+        if !lags.is_empty() {
+            self.0.update(|seen| seen.lag_rows = Some(lags.iter().sum()));
+        }
+    }
+}
+
+impl ConsumerContext for Context {}
+
+impl Kafka {
+    pub async fn open(engine: &Arc<Engine>, source: &Arc<SourceDef>, status: &Arc<Status>) -> Result<Self> {
+        let client = Client::new(source, status, COMMITTED)?;
+        let layout = CsvLayout {
+            delimiter: Chosen(source).text("delimiter").bytes().next().unwrap_or(b','),
+            has_header: Chosen(source).text("header") == "on",
+        };
+        let mut kafka = Self {
+            engine: Arc::clone(engine),
+            source: Arc::clone(source),
+            status: Arc::clone(status),
+            client,
+            format: if source.encoding == SourceEncoding::Csv { Format::Csv(layout) } else { Format::Json },
+            partitions: BTreeMap::new(),
+            looked_at: engine.buffer().clock().now(),
+        };
+        let starts_late = Chosen(source).text("start") == "latest";
+        kafka.assign(starts_late).await?;
+        Ok(kafka)
+    }
+
+    /// What waits, up to the limits of a batch; waits for the first record.
+    pub async fn next(&mut self) -> Result<Chunk> {
+        let chosen = Chosen(&self.source);
+        let (look_every, linger) = (chosen.duration("partitions_interval"), chosen.duration("batch_interval"));
+        let consumer = self.client.shared()?;
+        loop {
+            let clock = self.engine.buffer().clock().clone();
+            let wait = (self.looked_at + look_every - clock.now()).to_std().unwrap_or_default();
+            let mut batch = Gathered::new(&self.source, &self.partitions);
+            {
+                let mut records = consumer.stream();
+                tokio::select! {
+                    biased;
+                    record = records.next() => batch.take(record)?,
+                    () = clock.sleep(wait) => {}
+                }
+                let mut over = pin!(clock.sleep(linger));
+                while batch.has_records() && !batch.is_full() {
+                    tokio::select! {
+                        biased;
+                        record = records.next() => batch.take(record)?,
+                        () = &mut over => break,
+                    }
+                }
+            }
+            if batch.has_records() {
+                let age_ms = batch.newest_ms.map(|newest_ms| (clock.now().timestamp_millis() - newest_ms).max(0));
+                self.status.update(|seen| seen.lag_ms = age_ms.or(seen.lag_ms));
+                return Ok(batch.chunk(self.format));
+            }
+            self.looked_at = clock.now();
+            self.assign(false).await?;
+        }
+    }
+
+    /// Reads all partitions that are not read yet, each from its place.
+    async fn assign(&mut self, starts_late: bool) -> Result<()> {
+        let topic = Chosen(&self.source).text("topic").to_owned();
+        let found = partitions(self.client.shared()?, &topic).await?;
+        let probe = if starts_late { Some(Client::new(&self.source, &Arc::default(), ALL)?) } else { None };
+        let (mut assigned, mut late) = (TopicPartitionList::new(), Vec::new());
+        for partition in found.into_iter().filter(|partition| !self.partitions.contains_key(partition)) {
+            let name = position_name(&self.source, partition);
+            let offset = match (self.engine.buffer().position(self.source.table, &name), &probe) {
+                (Some(offset), _) => Offset::Offset(offset),
+                (None, Some(probe)) => {
+                    let end = ends(probe.shared()?, &topic, partition).await?.1;
+                    late.push((self.source.table, name, end));
+                    Offset::Offset(end)
+                }
+                (None, None) => Offset::Beginning,
+            };
+            assigned.add_partition_offset(&topic, partition, offset).map_err(kafka_error)?;
+        }
+        if !late.is_empty() {
+            // What comes from now on is to be read, also when the server ends before the first record.
+            note(&self.engine, late).await?;
+        }
+        if assigned.count() > 0 {
+            self.client.shared()?.incremental_assign(&assigned).map_err(kafka_error)?;
+            let named = |partition: i32| (partition, Arc::from(format!("{topic}/{partition}")));
+            self.partitions.extend(assigned.elements().iter().map(|element| named(element.partition())));
+            let count = self.partitions.len() as u64;
+            self.status.update(|seen| seen.partitions = count);
+        }
+        Ok(())
+    }
+}
+
+/// Records that were read and are not handed on yet.
+struct Gathered<'a> {
+    partitions: &'a BTreeMap<i32, Arc<str>>,
+    source: &'a SourceDef,
+    limits: (usize, usize, usize),
+    payloads: Vec<Payload>,
+    refused: Vec<Refused>,
+    bytes: usize,
+    /// The next offset of each partition.
+    next: BTreeMap<i32, i64>,
+    newest_ms: Option<i64>,
+}
+
+impl<'a> Gathered<'a> {
+    fn new(source: &'a SourceDef, partitions: &'a BTreeMap<i32, Arc<str>>) -> Self {
+        let limit = |name: &str| usize::try_from(Chosen(source).number(name)).unwrap_or(usize::MAX);
+        let limits = (limit("batch_rows"), limit("batch_bytes"), limit("record_bytes_max"));
+        let next = BTreeMap::new();
+        Self { partitions, source, limits, payloads: Vec::new(), refused: Vec::new(), bytes: 0, next, newest_ms: None }
+    }
+
+    fn has_records(&self) -> bool {
+        !self.next.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.payloads.len() + self.refused.len() >= self.limits.0 || self.bytes >= self.limits.1
+    }
+
+    fn take(&mut self, record: Option<Result<BorrowedMessage<'_>, KafkaError>>) -> Result<()> {
+        let record = match record {
+            Some(Ok(record)) => record,
+            Some(Err(error)) => return Err(kafka_error(error)),
+            None => return Err(Error::new(ErrorKind::IoError, "the consumer has ended")),
+        };
+        let (partition, offset) = (record.partition(), record.offset());
+        let name = self.partitions.get(&partition).cloned().unwrap_or_else(|| record.topic().into());
+        self.next.insert(partition, offset + 1);
+        self.newest_ms = self.newest_ms.max(record.timestamp().to_millis());
+        let value = record.payload().unwrap_or_default();
+        self.bytes += value.len();
+        let refuse = |raw: &[u8], reason: String| Refused {
+            raw: Bytes::copy_from_slice(raw),
+            reason,
+            place: offset,
+            source: Arc::clone(&name),
+        };
+        if record.payload().is_none() {
+            self.refused
+                .push(refuse(record.key().unwrap_or_default(), "23502: the record has a key and no value".to_owned()));
+        } else if value.len() > self.limits.2 {
+            let reason = format!("54000: the record has more than record_bytes_max, {} bytes", self.limits.2);
+            self.refused.push(refuse(&value[..OVERSIZE_KEPT_BYTES.min(value.len())], reason));
+        } else {
+            let bytes = Bytes::copy_from_slice(value);
+            self.payloads.push(Payload { bytes, raw: None, place: Some(offset), before: 0, source: name });
+        }
+        Ok(())
+    }
+
+    fn chunk(self, format: Format) -> Chunk {
+        let position = |(partition, next): (i32, i64)| (position_name(self.source, partition), next);
+        let positions = self.next.into_iter().map(position).collect();
+        let bytes = self.bytes as u64;
+        Chunk {
+            format: Some(format),
+            payloads: self.payloads,
+            refused: self.refused,
+            also: Vec::new(),
+            positions,
+            bytes,
+        }
+    }
+}
+
+/// Sets where every partition goes on from.
+pub(super) async fn reset(engine: &Engine, source: &Arc<SourceDef>, to: Reset) -> Result<()> {
+    let client = Client::new(source, &Arc::default(), ALL)?;
+    let topic = Chosen(source).text("topic").to_owned();
+    let mut positions = Vec::new();
+    for partition in partitions(client.shared()?, &topic).await? {
+        let (first, end) = ends(client.shared()?, &topic, partition).await?;
+        let offset = match to {
+            Reset::Offset(offset) => offset,
+            Reset::Moment(moment) => at(client.shared()?, &topic, partition, moment, end).await?,
+        };
+        positions.push((source.table, position_name(source, partition), offset.clamp(first, end)));
+    }
+    note(engine, positions).await
+}
+
+async fn note(engine: &Engine, positions: Vec<(crate::catalog::name::Oid, String, i64)>) -> Result<()> {
+    let addition = crate::buffer::Addition { positions, ..Default::default() };
+    engine.buffer().add(addition, crate::log::Durability::Synced).await.map(drop)
+}
+
+fn position_name(source: &SourceDef, partition: i32) -> String {
+    format!("{}/{partition}", source.identity)
+}
+
+/// Options of ours and what librdkafka calls them.
+const PASSED_ON: [(&str, &str); 8] = [
+    ("brokers", "bootstrap.servers"),
+    ("security", "security.protocol"),
+    ("sasl_mechanism", "sasl.mechanism"),
+    ("username", "sasl.username"),
+    ("password", "sasl.password"),
+    ("ca_pem", "ssl.ca.pem"),
+    ("certificate_pem", "ssl.certificate.pem"),
+    ("key_pem", "ssl.key.pem"),
+];
+
+fn consumer(source: &SourceDef, status: &Arc<Status>, isolation: &str) -> Result<StreamConsumer<Context>> {
+    let chosen = Chosen(source);
+    let mut config = ClientConfig::new();
+    config
+        .set("client.id", "headwater")
+        .set("group.id", format!("headwater-{}", source.identity))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", isolation)
+        .set("queued.max.messages.kbytes", "32768")
+        .set("statistics.interval.ms", "1000");
+    for (ours, theirs) in PASSED_ON {
+        let secret = source.secrets.get(ours).map(|secret| secret.0.as_str());
+        let value = secret.unwrap_or_else(|| chosen.text(ours));
+        if !value.is_empty() {
+            config.set(theirs, value);
+        }
+    }
+    config.create_with_context(Context(Arc::clone(status))).map_err(|error| match error {
+        // The value may be a secret.
+        KafkaError::ClientConfig(_, what, name, _) => {
+            Error::new(ErrorKind::InvalidParameterValue, format!("the connection cannot be set up: {name}: {what}"))
+        }
+        error => kafka_error(error),
+    })
+}
+
+/// Asks the brokers, which blocks, where it keeps nobody waiting.
+async fn asked<T: Send + 'static>(ask: impl FnOnce() -> Result<T, KafkaError> + Send + 'static) -> Result<T> {
+    let answer = tokio::task::spawn_blocking(ask).await;
+    answer.map_err(|error| Error::internal(format!("a question to the brokers ended: {error}")))?.map_err(kafka_error)
+}
+
+async fn partitions(consumer: Shared, topic: &str) -> Result<Vec<i32>> {
+    let name = topic.to_owned();
+    let metadata = asked(move || consumer.fetch_metadata(Some(&name), ANSWER_LIMIT)).await?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    match found.map(|found| (found.error(), found.partitions())) {
+        Some((None, partitions @ [_, ..])) => Ok(partitions.iter().map(|partition| partition.id()).collect()),
+        _ => Err(Error::new(ErrorKind::UndefinedObject, format!("topic \"{topic}\" does not exist"))),
+    }
+}
+
+/// The first offset that the broker holds, and the one that the next record gets.
+async fn ends(consumer: Shared, topic: &str, partition: i32) -> Result<(i64, i64)> {
+    let topic = topic.to_owned();
+    asked(move || consumer.fetch_watermarks(&topic, partition, ANSWER_LIMIT)).await
+}
+
+/// The first offset with that time or a later one.
+async fn at(consumer: Shared, topic: &str, partition: i32, moment: DateTime<Utc>, end: i64) -> Result<i64> {
+    let topic = topic.to_owned();
+    let found = asked(move || {
+        let mut times = TopicPartitionList::new();
+        times.add_partition_offset(&topic, partition, Offset::Offset(moment.timestamp_millis()))?;
+        consumer.offsets_for_times(times, ANSWER_LIMIT)
+    });
+    Ok(match found.await?.elements().first().map(|element| element.offset()) {
+        Some(Offset::Offset(offset)) => offset,
+        _ => end,
+    })
+}
+
+fn kafka_error(error: KafkaError) -> Error {
+    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
+        return Error::new(ErrorKind::DataCorrupted, "the broker has removed records that were not read yet")
+            .detail(error.to_string())
+            .hint("ALTER SOURCE ... RESET TO OFFSET 0 goes on with the oldest that are left.");
+    }
+    Error::new(ErrorKind::IoError, error.to_string())
+}
