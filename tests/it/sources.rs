@@ -336,24 +336,3 @@ async fn a_source_waits_while_memory_is_full() {
     assert_eq!(number(&client, "SELECT errors FROM system.sources").await, 0);
     assert_eq!(number(&client, "SELECT count(DISTINCT id) FROM s").await, 200_000);
 }
-
-/// Every statement of docs/sources.md, in the order in which a reader meets them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_statements_of_the_page_run() {
-    let (server, folder) = start(&[]);
-    let client = server.connect().await;
-    for name in ["visits", "prices"] {
-        fs::create_dir(folder.path().join(name)).unwrap();
-    }
-    let page = fs::read_to_string(crate::tidy::root().join("docs/sources.md")).unwrap();
-    let blocks: Vec<&str> = page.split("```sql\n").skip(1).filter_map(|block| block.split("```").next()).collect();
-    let mut runs = 0;
-    for statement in blocks.concat().split(';').map(str::trim).filter(|text| !text.is_empty()) {
-        let statement = statement.replace("'/data/", &format!("'{}/", folder.path().display()));
-        if let Answer::Failed(code, message) = ask(&client, &statement).await {
-            panic!("{statement}: {code} {message}");
-        }
-        runs += 1;
-    }
-    assert!(runs >= 10, "docs/sources.md has lost its statements");
-}
