@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pgwire::tokio::tokio_rustls::TlsAcceptor;
 use pgwire::tokio::tokio_rustls::rustls::ServerConfig;
-use pgwire::tokio::tokio_rustls::rustls::crypto::aws_lc_rs;
+use pgwire::tokio::tokio_rustls::rustls::crypto::ring;
 use pgwire::tokio::tokio_rustls::rustls::pki_types::pem::PemObject;
 use pgwire::tokio::tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use pgwire::tokio::tokio_rustls::server::TlsStream;
@@ -34,7 +34,7 @@ impl Tls {
             return Err(invalid(certificate, "it holds no certificate"));
         }
         let secret = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|error| invalid(key, &error.to_string()))?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::internal(format!("TLS cannot be set up: {error}")))?
             .with_no_client_auth()
