@@ -13,11 +13,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
+use parking_lot::Mutex;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::statistics::Statistics;
+use rdkafka::statistics::{Partition, Statistics};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::catalog::definition::{SourceDef, SourceEncoding};
@@ -73,18 +75,29 @@ impl Drop for Client {
 }
 
 /// Hears what librdkafka says beside records.
-struct Context(Arc<Status>);
+struct Context {
+    status: Arc<Status>,
+    /// Where partitions are read from; one that is not named, from its beginning.
+    starts: Mutex<BTreeMap<i32, i64>>,
+}
 
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
+        let starts = self.starts.lock();
         let partitions = statistics.topics.values().flat_map(|topic| topic.partitions.values());
-        let lag = |end: i64, next: i64| (end >= 0 && next >= 0).then(|| end.saturating_sub(next).max(0).unsigned_abs());
-        let lags: Vec<u64> =
-            partitions.filter_map(|partition| lag(partition.hi_offset, partition.app_offset)).collect();
+        let lags: Vec<u64> = partitions.filter_map(|seen| lag(seen, starts.get(&seen.partition).copied())).collect();
         if !lags.is_empty() {
-            self.0.update(|seen| seen.lag_rows = Some(lags.iter().sum()));
+            self.status.update(|seen| seen.lag_rows = Some(lags.iter().sum()));
         }
     }
+}
+
+/// The records of a partition that wait; unknown before the first answer of its broker, which tells its end.
+fn lag(seen: &Partition, start: Option<i64>) -> Option<u64> {
+    // The offset after the last record that was handed on is negative before the first one is. What librdkafka will fetch next
+    // would not do, less what waits in its queue: that queue is one for all partitions.
+    let next = if seen.app_offset >= 0 { seen.app_offset } else { start.unwrap_or(seen.lo_offset) };
+    (seen.hi_offset >= 0 && next >= 0).then(|| seen.hi_offset.saturating_sub(next).max(0).unsigned_abs())
 }
 
 impl ConsumerContext for Context {}
@@ -169,7 +182,13 @@ impl Kafka {
             note(&self.engine, late).await?;
         }
         if assigned.count() > 0 {
-            self.client.shared()?.incremental_assign(&assigned).map_err(kafka_error)?;
+            let consumer = self.client.shared()?;
+            let start = |element: TopicPartitionListElem<'_>| {
+                let Offset::Offset(offset) = element.offset() else { return None };
+                Some((element.partition(), offset))
+            };
+            consumer.context().starts.lock().extend(assigned.elements().into_iter().filter_map(start));
+            consumer.incremental_assign(&assigned).map_err(kafka_error)?;
             let named = |partition: i32| (partition, Arc::from(format!("{topic}/{partition}")));
             self.partitions.extend(assigned.elements().iter().map(|element| named(element.partition())));
             let count = self.partitions.len() as u64;
@@ -310,12 +329,14 @@ fn consumer(source: &SourceDef, status: &Arc<Status>, isolation: &str) -> Result
             config.set(theirs, value);
         }
     }
-    config.create_with_context(Context(Arc::clone(status))).map_err(|error| match error {
-        // The value may be a secret.
-        KafkaError::ClientConfig(_, what, name, _) => {
-            Error::new(ErrorKind::InvalidParameterValue, format!("the connection cannot be set up: {name}: {what}"))
+    config.create_with_context(Context { status: Arc::clone(status), starts: Mutex::default() }).map_err(|error| {
+        match error {
+            // The value may be a secret.
+            KafkaError::ClientConfig(_, what, name, _) => {
+                Error::new(ErrorKind::InvalidParameterValue, format!("the connection cannot be set up: {name}: {what}"))
+            }
+            error => kafka_error(error),
         }
-        error => kafka_error(error),
     })
 }
 
