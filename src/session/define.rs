@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::{self, Visit, Visitor};
 
-use crate::buffer::TableChanges;
+use crate::buffer::{DbVersion, TableChanges};
 use crate::catalog::Found;
 use crate::catalog::definition::{ColumnDef, RelationDef, RelationKind, ViewDef};
 use crate::catalog::describe as described;
@@ -136,12 +136,7 @@ impl Session {
             DropKind::Schema => self.drop_schemas(scope, drop)?,
             DropKind::Role => self.drop_roles(scope, drop).map(|()| Vec::new())?,
         };
-        for relation in gone.iter().filter_map(|relation| relation.table().map(|table| (relation, table))) {
-            let (relation, definition) = relation;
-            if let (false, Ok(table)) = (definition.external, scope.version.table(relation.oid)) {
-                table.delete_folder_when_unused();
-            }
-        }
+        delete_folders(&scope.version, &gone);
         self.follow_dropped_sources(&scope.version.catalog).await?;
         Ok(Tag(format!("DROP {word}")))
     }
@@ -218,8 +213,18 @@ impl Session {
     }
 }
 
-fn closed(gone: &[Arc<RelationDef>]) -> TableChanges {
+/// Relations that are gone are not open any more.
+pub(super) fn closed(gone: &[Arc<RelationDef>]) -> TableChanges {
     TableChanges { opened: Vec::new(), closed: gone.iter().map(|relation| relation.oid).collect() }
+}
+
+/// The files of tables that are gone go as well, but for those of others and of tables that cannot be opened.
+pub(super) fn delete_folders(before: &DbVersion, gone: &[Arc<RelationDef>]) {
+    for relation in gone.iter().filter(|relation| relation.table().is_some_and(|table| !table.external)) {
+        if let Ok(table) = before.table(relation.oid) {
+            table.delete_folder_when_unused();
+        }
+    }
 }
 
 fn refuse_other_kind(found: &RelationDef, kind: DropKind) -> Result<()> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::buffer::{DbVersion, TableChanges};
+use crate::buffer::TableChanges;
 use crate::catalog::definition::{ConnectorKind, RelationDef, SourceDef};
 use crate::catalog::name::{ObjectName, Oid};
 use crate::catalog::pg_type::PgType;
@@ -15,6 +15,7 @@ use crate::engine::Scope;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::sources::{LEDGER_COLUMNS, Reset, options};
 use crate::session::Session;
+use crate::session::define::{closed, delete_folders};
 use crate::session::reply::{Reply, RowsTag, Tag};
 use crate::session::rows::TextRows;
 
@@ -153,7 +154,8 @@ impl Session {
     fn forget(&self, tables: &[Oid], cascade: bool) -> Result<()> {
         let version = self.server.buffer().current();
         let gone = self.server.buffer().define(|draft| draft.drop_relations(tables, cascade), |gone| closed(gone))?;
-        delete_folders(&version, &gone)
+        delete_folders(&version, &gone);
+        Ok(())
     }
 
     async fn alter_source(&self, scope: &Scope, alter: &AlterSource) -> Result<Tag> {
@@ -195,7 +197,7 @@ impl Session {
                 |gone| closed(gone),
             )?;
             self.server.sources().follow().await;
-            delete_folders(&version, &gone)?;
+            delete_folders(&version, &gone);
         }
         Ok(tag)
     }
@@ -245,17 +247,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-fn closed(gone: &[Arc<RelationDef>]) -> TableChanges {
-    TableChanges { opened: Vec::new(), closed: gone.iter().map(|relation| relation.oid).collect() }
-}
-
-fn delete_folders(version: &DbVersion, gone: &[Arc<RelationDef>]) -> Result<()> {
-    for relation in gone.iter().filter(|relation| relation.table().is_some()) {
-        version.table(relation.oid)?.delete_folder_when_unused();
-    }
-    Ok(())
 }
 
 /// Columns that are given for a table that is there must be its own.
