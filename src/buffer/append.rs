@@ -145,7 +145,7 @@ impl Buffer {
         notes: Vec<Note>,
         key: Option<ClaimedKey>,
     ) -> Result<Lsn> {
-        notes.iter().for_each(|note| frame.note(note.clone()));
+        notes.iter().for_each(|note| frame.note(note));
         let (done, landed) = oneshot::channel();
         self.log.submit(frame, durability, Arrival { rows, notes, _key: key, done })?;
         landed.await.map_err(|_| {

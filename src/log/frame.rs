@@ -32,13 +32,19 @@ const PART_HEADER_BYTES: usize = 16;
 #[derive(Default)]
 pub struct Frame {
     rows: Vec<RowsPart>,
-    notes: Vec<Note>,
+    notes: Vec<NotePart>,
     bytes: usize,
 }
 
 struct RowsPart {
     table: Oid,
     format: Arc<RowFormat>,
+    message: Vec<u8>,
+}
+
+struct NotePart {
+    kind: Kind,
+    table: Oid,
     message: Vec<u8>,
 }
 
@@ -56,9 +62,10 @@ impl Frame {
     }
 
     /// Adds a note.
-    pub fn note(&mut self, note: Note) {
-        self.bytes += PART_HEADER_BYTES + note.encode().len();
-        self.notes.push(note);
+    pub fn note(&mut self, note: &Note) {
+        let message = note.encode();
+        self.bytes += PART_HEADER_BYTES + message.len();
+        self.notes.push(NotePart { kind: note.kind(), table: note.table(), message });
     }
 
     /// The size of the body, without formats.
@@ -87,7 +94,7 @@ impl Frame {
             parts += 1;
         }
         for note in &self.notes {
-            push_part(out, note.kind(), note.table(), 0, &note.encode());
+            push_part(out, note.kind, note.table, 0, &note.message);
             parts += 1;
         }
         let body = &out[start + HEADER_BYTES..];

@@ -270,7 +270,7 @@ fn notes_come_back_with_their_change() {
     let (_, opened) = read(folder.path(), &LogOptions::default()).unwrap();
     let (log, news) = start(opened);
     let mut frame = frame(&[(TABLE, &[1, 2])]);
-    notes.iter().for_each(|note| frame.note(note.clone()));
+    notes.iter().for_each(|note| frame.note(note));
     log.submit(frame, Durability::Synced, ()).unwrap();
     assert!(matches!(news.recv(), Ok(News::Landed(_))));
     log.close();
