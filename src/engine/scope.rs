@@ -44,9 +44,7 @@ impl Engine {
         let expr_planners = std::iter::once(ours).chain(state.expr_planners().iter().cloned()).collect();
         Scope { version, functions, progress: Arc::default(), view: None, state: Arc::new(state), expr_planners }
     }
-}
 
-impl Engine {
     /// The scope of work that no session asked for.
     pub fn background_scope(&self) -> Scope {
         let (version, now) = (self.buffer().current(), self.buffer().clock().now());
