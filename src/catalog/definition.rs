@@ -126,6 +126,14 @@ pub struct RoleDef {
     pub settings: BTreeMap<String, String>,
 }
 
+impl ColumnDef {
+    /// A column that may be NULL, without anything else.
+    pub fn new(number: i16, name: impl Into<String>, pg_type: PgType) -> Self {
+        let name = name.into();
+        Self { number, name, pg_type, not_null: false, default: None, generated: None, comment: None }
+    }
+}
+
 impl RelationDef {
     /// The Arrow schema that a scan of this relation gives.
     pub fn arrow_schema(&self) -> SchemaRef {

@@ -10,13 +10,8 @@ use crate::catalog::pg_type::PgType;
 use crate::catalog::{Catalog, Draft, Snapshot, constraint_name, system};
 use crate::error::{Error, ErrorKind, Result};
 
-fn column(number: i16, name: &str, pg_type: PgType) -> ColumnDef {
-    let name = name.to_owned();
-    ColumnDef { number, name, pg_type, not_null: false, default: None, generated: None, comment: None }
-}
-
 fn relation(name: &str, kind: RelationKind) -> RelationDef {
-    let columns = vec![column(1, "a", PgType::Int4), column(2, "b", PgType::Varchar(Some(10)))];
+    let columns = vec![ColumnDef::new(1, "a", PgType::Int4), ColumnDef::new(2, "b", PgType::Varchar(Some(10)))];
     let (oid, schema, owner) = (Oid::NONE, Oid::PUBLIC, Oid::FIRST_ROLE);
     RelationDef { oid, schema, name: name.to_owned(), owner, comment: None, columns, kind }
 }
@@ -354,10 +349,10 @@ fn a_replaced_view_keeps_its_leading_columns() {
         edit(&mut new);
         change(&catalog, |draft| draft.replace_view(new))
     };
-    assert!(replace(&|view| view.columns.push(column(3, "c", PgType::Bool))).is_ok());
+    assert!(replace(&|view| view.columns.push(ColumnDef::new(3, "c", PgType::Bool))).is_ok());
     let error = replace(&|_| ()).err().unwrap();
     assert_eq!((error.sqlstate(), error.message()), ("42P16", "cannot drop columns from view"));
-    let three = |view: &mut RelationDef| view.columns.push(column(3, "c", PgType::Bool));
+    let three = |view: &mut RelationDef| view.columns.push(ColumnDef::new(3, "c", PgType::Bool));
     let error = replace(&|view| {
         three(view);
         view.columns[0].name = "x".to_owned();
@@ -514,7 +509,7 @@ fn a_change_of_a_table_keeps_what_others_have_changed_meanwhile() {
     change(&catalog, |draft| draft.comment_on_column(oid, "b", Some("part".to_owned()))).unwrap();
     change(&catalog, |draft| draft.drop_relations(&[target], true)).unwrap();
     let mut new = RelationDef::clone(&old);
-    new.columns.push(column(3, "c", PgType::Int4));
+    new.columns.push(ColumnDef::new(3, "c", PgType::Int4));
     new.columns[0].comment = Some("mine".to_owned());
     change(&catalog, |draft| draft.change_relation(&old, new)).unwrap();
     let now = catalog.snapshot().relation_by_oid(oid).unwrap();

@@ -1,6 +1,5 @@
 //! Dead letters: what could not be stored in a table `t` is kept in `t$dead_letter`, made when first needed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryViewArray, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
@@ -38,7 +37,7 @@ pub(super) async fn table_of(engine: &Arc<Engine>, relation: &RelationDef) -> Re
         owner: relation.owner,
         comment: Some(COMMENT.to_owned()),
         columns: columns(),
-        kind: RelationKind::Table(TableDef { options: BTreeMap::new(), ..table }),
+        kind: RelationKind::Table(table),
     };
     // Once begun it is finished, also when the client has gone.
     let maker = Arc::clone(engine);
@@ -58,15 +57,6 @@ pub(super) async fn table_of(engine: &Arc<Engine>, relation: &RelationDef) -> Re
 }
 
 fn columns() -> Vec<ColumnDef> {
-    let column = |(number, (name, pg_type)): (i16, (&str, PgType))| ColumnDef {
-        number,
-        name: name.to_owned(),
-        pg_type,
-        not_null: false,
-        default: None,
-        generated: None,
-        comment: None,
-    };
     let columns = [
         ("raw", PgType::Bytea),
         ("reason", PgType::Text),
@@ -74,7 +64,7 @@ fn columns() -> Vec<ColumnDef> {
         ("position", PgType::Int8),
         ("at", PgType::Timestamptz),
     ];
-    (1..).zip(columns).map(column).collect()
+    (1..).zip(columns).map(|(number, (name, pg_type))| ColumnDef::new(number, name, pg_type)).collect()
 }
 
 /// Somebody may have made a table of that name for something else.

@@ -51,15 +51,8 @@ pub(in crate::ingest) async fn add_columns(
             .hint(format!("ALTER TABLE ... SET ({EVOLUTION_OPTION} = '{NONE}') ignores new fields.")));
     }
     let last = relation.columns.iter().map(|column| column.number).max().unwrap_or_default();
-    new.columns.extend((last + 1..).zip(fields).map(|(number, field)| ColumnDef {
-        number,
-        name: field.name.clone(),
-        pg_type: field.pg_type.clone(),
-        not_null: false,
-        default: None,
-        generated: None,
-        comment: None,
-    }));
+    let column = |(number, field): (i16, &NewField)| ColumnDef::new(number, &field.name, field.pg_type.clone());
+    new.columns.extend((last + 1..).zip(fields).map(column));
     let metadata = MetadataChange { columns: Some(new.columns.clone()), ..MetadataChange::default() };
     let (old, rows) = (Arc::clone(relation), NewRows::Kept);
     let redefined = Redefined { old, new, metadata, rows, requirements: Vec::new(), views: Vec::new() };

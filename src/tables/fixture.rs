@@ -26,7 +26,7 @@ pub(in crate::tables) struct Fixture {
 }
 
 pub(in crate::tables) fn column(name: &str, pg_type: PgType) -> ColumnDef {
-    ColumnDef { number: 1, name: name.into(), pg_type, not_null: false, default: None, generated: None, comment: None }
+    ColumnDef::new(1, name, pg_type)
 }
 
 /// `id bigint, v bigint`

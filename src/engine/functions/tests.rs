@@ -46,15 +46,9 @@ type Answer = (Vec<(String, PgType)>, Vec<Vec<String>>);
 fn columns(text: &str) -> Vec<ColumnDef> {
     let column = |(at, text): (usize, &str)| {
         let (name, type_name) = text.trim().split_once(' ').expect("name and type");
-        ColumnDef {
-            number: i16::try_from(at + 1).expect("few columns"),
-            name: name.to_owned(),
-            pg_type: parse_type_name(type_name.trim_end_matches('!')).expect("a type"),
-            not_null: type_name.ends_with('!'),
-            default: None,
-            generated: None,
-            comment: None,
-        }
+        let pg_type = parse_type_name(type_name.trim_end_matches('!')).expect("a type");
+        let number = i16::try_from(at + 1).expect("few columns");
+        ColumnDef { not_null: type_name.ends_with('!'), ..ColumnDef::new(number, name, pg_type) }
     };
     text.split(';').enumerate().map(column).collect()
 }

@@ -70,15 +70,7 @@ fn work(format: Format, payloads: Vec<Payload>) -> Work {
 }
 
 fn column(name: &str, pg_type: PgType) -> ColumnDef {
-    ColumnDef {
-        number: 1,
-        name: name.to_owned(),
-        pg_type,
-        not_null: false,
-        default: None,
-        generated: None,
-        comment: None,
-    }
+    ColumnDef::new(1, name, pg_type)
 }
 
 fn table(columns: Vec<ColumnDef>) -> RelationDef {

@@ -1,8 +1,5 @@
 use super::*;
-
-fn column(name: &str, pg_type: PgType) -> ColumnDef {
-    ColumnDef { number: 1, name: name.into(), pg_type, not_null: false, default: None, generated: None, comment: None }
-}
+use crate::tables::fixture::column;
 
 #[test]
 fn every_storable_type_survives_the_round_trip() {
