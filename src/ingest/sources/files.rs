@@ -21,7 +21,7 @@ use crate::ingest::decode::Refused;
 use crate::ingest::sources::connector::{Chunk, Reset};
 use crate::ingest::sources::options::Chosen;
 use crate::ingest::sources::status::Status;
-use crate::ingest::{CsvLayout, Format, Payload};
+use crate::ingest::{Format, Payload};
 
 mod columns;
 mod cut;
@@ -34,7 +34,7 @@ mod unpack;
 pub use ledger::LEDGER_COLUMNS;
 
 use columns::ColumnsFile;
-use cut::{Cutter, Limits, Records};
+use cut::{Cutter, Records};
 use ledger::Ledger;
 use pattern::Pattern;
 use text::TextFile;
@@ -173,17 +173,8 @@ impl Files {
             Some((version, records)) if version == ledger::version(&file) => records,
             Some((_, records)) => return self.leave(file, records),
         };
-        let chosen = Chosen(&self.source);
-        let limits = Limits {
-            bytes: usize::try_from(chosen.number("batch_bytes")).unwrap_or(usize::MAX),
-            rows: chosen.number("batch_rows"),
-            record_bytes: usize::try_from(chosen.number("record_bytes_max")).unwrap_or(usize::MAX),
-        };
+        let (limits, layout) = (Chosen(&self.source).limits(), Chosen(&self.source).csv_layout());
         let source: Arc<str> = file.location.as_ref().into();
-        let layout = CsvLayout {
-            delimiter: chosen.text("delimiter").bytes().next().unwrap_or(b','),
-            has_header: chosen.text("header") == "on",
-        };
         let body = match self.source.encoding {
             SourceEncoding::Parquet => {
                 ColumnsFile::open(&self.store, &file, records, limits).await.map(|body| Body::Columns(Box::new(body)))

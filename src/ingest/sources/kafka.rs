@@ -27,9 +27,9 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::decode::Refused;
 use crate::ingest::sources::connector::{Chunk, Reset};
-use crate::ingest::sources::options::Chosen;
+use crate::ingest::sources::options::{Chosen, Limits};
 use crate::ingest::sources::status::Status;
-use crate::ingest::{CsvLayout, Format, Payload};
+use crate::ingest::{Format, Payload};
 
 /// How long the broker may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -37,8 +37,6 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 const COMMITTED: &str = "read_committed";
 /// To ask where a partition ends.
 const ALL: &str = "read_uncommitted";
-/// What a dead letter keeps of a record that is too large.
-const OVERSIZE_KEPT_BYTES: usize = 1024;
 
 /// A connection to the brokers.
 pub(super) struct Kafka {
@@ -105,16 +103,13 @@ impl ConsumerContext for Context {}
 impl Kafka {
     pub async fn open(engine: &Arc<Engine>, source: &Arc<SourceDef>, status: &Arc<Status>) -> Result<Self> {
         let client = Client::new(source, status, COMMITTED)?;
-        let layout = CsvLayout {
-            delimiter: Chosen(source).text("delimiter").bytes().next().unwrap_or(b','),
-            has_header: Chosen(source).text("header") == "on",
-        };
+        let is_csv = source.encoding == SourceEncoding::Csv;
         let mut kafka = Self {
             engine: Arc::clone(engine),
             source: Arc::clone(source),
             status: Arc::clone(status),
             client,
-            format: if source.encoding == SourceEncoding::Csv { Format::Csv(layout) } else { Format::Json },
+            format: if is_csv { Format::Csv(Chosen(source).csv_layout()) } else { Format::Json },
             partitions: BTreeMap::new(),
             looked_at: engine.buffer().clock().now(),
         };
@@ -202,7 +197,7 @@ impl Kafka {
 struct Gathered<'a> {
     partitions: &'a BTreeMap<i32, Arc<str>>,
     source: &'a SourceDef,
-    limits: (usize, usize, usize),
+    limits: Limits,
     payloads: Vec<Payload>,
     refused: Vec<Refused>,
     bytes: usize,
@@ -213,9 +208,7 @@ struct Gathered<'a> {
 
 impl<'a> Gathered<'a> {
     fn new(source: &'a SourceDef, partitions: &'a BTreeMap<i32, Arc<str>>) -> Self {
-        let limit = |name: &str| usize::try_from(Chosen(source).number(name)).unwrap_or(usize::MAX);
-        let limits = (limit("batch_rows"), limit("batch_bytes"), limit("record_bytes_max"));
-        let next = BTreeMap::new();
+        let (limits, next) = (Chosen(source).limits(), BTreeMap::new());
         Self { partitions, source, limits, payloads: Vec::new(), refused: Vec::new(), bytes: 0, next, newest_ms: None }
     }
 
@@ -224,7 +217,7 @@ impl<'a> Gathered<'a> {
     }
 
     fn is_full(&self) -> bool {
-        self.payloads.len() + self.refused.len() >= self.limits.0 || self.bytes >= self.limits.1
+        (self.payloads.len() + self.refused.len()) as u64 >= self.limits.rows || self.bytes >= self.limits.bytes
     }
 
     fn take(&mut self, record: Option<Result<BorrowedMessage<'_>, KafkaError>>) -> Result<()> {
@@ -248,9 +241,9 @@ impl<'a> Gathered<'a> {
         if record.payload().is_none() {
             self.refused
                 .push(refuse(record.key().unwrap_or_default(), "23502: the record has a key and no value".to_owned()));
-        } else if value.len() > self.limits.2 {
-            let reason = format!("54000: the record has more than record_bytes_max, {} bytes", self.limits.2);
-            self.refused.push(refuse(&value[..OVERSIZE_KEPT_BYTES.min(value.len())], reason));
+        } else if value.len() > self.limits.record_bytes {
+            let kept = &value[..self.limits.oversize_kept_bytes()];
+            self.refused.push(refuse(kept, self.limits.oversize_reason()));
         } else {
             let bytes = Bytes::copy_from_slice(value);
             self.payloads.push(Payload { bytes, raw: None, place: Some(offset), before: 0, source: name });

@@ -7,6 +7,10 @@ use crate::catalog::definition::{ConnectorKind, Secret, SourceDef, SourceEncodin
 use crate::config::Kind;
 use crate::dialect::{Choice, Options};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::CsvLayout;
+
+/// What a dead letter keeps of a record that is too large.
+const OVERSIZE_KEPT_BYTES: usize = 1024;
 
 /// An option of a connector, or of all.
 struct Known {
@@ -218,6 +222,26 @@ fn refuse_odd(connector: ConnectorKind, format: SourceFormat, encoding: SourceEn
     }
 }
 
+/// How large a batch and a record may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub bytes: usize,
+    pub rows: u64,
+    pub record_bytes: usize,
+}
+
+impl Limits {
+    /// What a dead letter keeps of a record that is too large.
+    pub fn oversize_kept_bytes(self) -> usize {
+        OVERSIZE_KEPT_BYTES.min(self.record_bytes)
+    }
+
+    /// Why it is one.
+    pub fn oversize_reason(self) -> String {
+        format!("54000: the record has more than record_bytes_max, {} bytes", self.record_bytes)
+    }
+}
+
 /// The options of a source that runs.
 pub(super) struct Chosen<'a>(pub &'a SourceDef);
 
@@ -235,6 +259,17 @@ impl Chosen<'_> {
             .find(|known| known.name == name)
             .and_then(|known| known.kind.canonical(name, text).ok());
         canonical.unwrap_or_default().parse().unwrap_or_default()
+    }
+
+    pub fn limits(&self) -> Limits {
+        let bytes = |name: &str| usize::try_from(self.number(name)).unwrap_or(usize::MAX);
+        let (batch, record) = (bytes("batch_bytes"), bytes("record_bytes_max"));
+        Limits { bytes: batch, rows: self.number("batch_rows"), record_bytes: record }
+    }
+
+    pub fn csv_layout(&self) -> CsvLayout {
+        let delimiter = self.text("delimiter").bytes().next().unwrap_or(b',');
+        CsvLayout { delimiter, has_header: self.text("header") == "on" }
     }
 
     pub fn share(&self, name: &str) -> f64 {

@@ -15,9 +15,9 @@ use parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
-use super::cut::Limits;
 use super::{Piece, store_error};
 use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::sources::options::Limits;
 use crate::ingest::{Format, Payload};
 
 /// Rows that are decoded at once.

@@ -8,20 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ingest::decode::Refused;
-
-/// What a dead letter keeps of a record that is too large.
-const OVERSIZE_KEPT_BYTES: usize = 1024;
+use crate::ingest::sources::options::Limits;
 
 /// What some programs write before text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-
-/// How large a piece may be.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub bytes: usize,
-    pub rows: u64,
-    pub record_bytes: usize,
-}
 
 /// How records are told apart.
 pub(super) enum Records {
@@ -203,7 +193,7 @@ impl Cutter {
                 self.is_oversize = true;
             }
             if self.is_oversize {
-                self.out.truncate(self.begin + OVERSIZE_KEPT_BYTES.min(self.limits.record_bytes));
+                self.out.truncate(self.begin + self.limits.oversize_kept_bytes());
             }
             if ended {
                 self.end_record();
@@ -225,9 +215,7 @@ impl Cutter {
         }
         self.count += 1;
         if std::mem::take(&mut self.is_oversize) {
-            let reason =
-                format!("54000: the record has more than record_bytes_max, {} bytes", self.limits.record_bytes);
-            self.refuse(reason);
+            self.refuse(self.limits.oversize_reason());
         }
         self.begin = self.out.len();
     }

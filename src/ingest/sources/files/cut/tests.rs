@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
-use super::{Cutter, Limits, Records};
+use super::{Cutter, Records};
+use crate::ingest::sources::options::Limits;
 
 const LIMITS: Limits = Limits { bytes: 24, rows: 3, record_bytes: 40 };
 
