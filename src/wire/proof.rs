@@ -2,6 +2,8 @@
 //!
 //! Only the verifier of a password is known. An unknown role is refused like a wrong password.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use pgwire::api::auth::sasl::scram::{ScramSecret, ScramServerAuth};
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 
@@ -73,28 +75,7 @@ fn parse_verifier(text: &str) -> Option<ScramSecret> {
 
 /// Standard alphabet, padded.
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=');
-    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
-        return None;
-    }
-    let (mut bytes, mut bits, mut held) = (Vec::with_capacity(text.len() / 4 * 3), 0_u32, 0);
-    for letter in digits.bytes() {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held & 0xff) as u8);
-        }
-    }
-    Some(bytes)
+    STANDARD.decode(text).ok()
 }
 
 impl Proof {
