@@ -83,7 +83,7 @@ pub struct Config {
     pub log_segment_bytes: u64,
     /// The largest body that brings rows, as it is sent.
     pub ingest_body_bytes_max: usize,
-    /// What such a body may take once it is decompressed.
+    /// What such a body may take once it is decompressed, and it or the batch of a source once it is decoded.
     pub ingest_decoded_bytes_max: usize,
     /// How deep the values of a JSON record may be nested.
     pub ingest_json_depth_max: usize,

@@ -110,7 +110,7 @@ pub const SERVER_SETTINGS: &[Setting] = &[
         "ingest_decoded_bytes_max",
         Kind::Bytes,
         "256MiB",
-        "What such a body may take once it is decompressed, and again once it is decoded.",
+        "What such a body may take once it is decompressed, and it or the batch of a source once it is decoded.",
     ),
     setting(
         "ingest_json_depth_max",

@@ -10,7 +10,7 @@ use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::decode::{Decoded, Refused, Work, decode};
+use crate::ingest::decode::{DecodeLimits, Decoded, Refused, Work, decode};
 use crate::ingest::{Broken, Format, Payload, dead_letter, evolution};
 use crate::log::Durability;
 
@@ -24,10 +24,7 @@ pub struct Batch {
     pub format: Format,
     pub payloads: Vec<Payload>,
     pub broken: Broken,
-    /// How deep values may be nested.
-    pub depth_max: usize,
-    /// What decoded columns may take.
-    pub bytes_max: usize,
+    pub limits: DecodeLimits,
     pub beside: Beside,
     /// The name of the batch: the same batch is added once.
     pub key: Option<String>,
@@ -63,8 +60,8 @@ pub struct Accepted {
 /// batch is there, but for columns that were made for it. `scope` gives what an attempt sees, and as whom.
 pub async fn accept(engine: &Arc<Engine>, scope: &(dyn Fn() -> Scope + Send + Sync), batch: Batch) -> Result<Accepted> {
     engine.buffer().refuse_when_full()?;
-    let Batch { table, format, payloads, broken, depth_max, bytes_max, beside, key } = batch;
-    let work = Arc::new(Work { format, payloads, broken, depth_max, bytes_max });
+    let Batch { table, format, payloads, broken, limits, beside, key } = batch;
+    let work = Arc::new(Work { format, payloads, broken, limits });
     let mut added_columns = Vec::new();
     for attempt in 1.. {
         let claimed = match key.as_deref().map(|key| engine.buffer().claim(table, key)).transpose()? {

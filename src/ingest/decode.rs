@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use crate::catalog::definition::RelationDef;
 use crate::catalog::pg_type::PgType;
+use crate::config::Config;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, Result};
 
@@ -85,16 +86,29 @@ pub enum Broken {
     Refused,
 }
 
+/// What is taken at all.
+#[derive(Clone, Copy, Debug)]
+pub struct DecodeLimits {
+    /// How deep values may be nested.
+    pub depth_max: usize,
+    /// What decoded columns may take, for formats that are compressed within.
+    pub bytes_max: usize,
+}
+
+impl DecodeLimits {
+    /// What the settings say.
+    pub fn new(config: &Config) -> Self {
+        Self { depth_max: config.ingest_json_depth_max, bytes_max: config.ingest_decoded_bytes_max }
+    }
+}
+
 /// What is to be decoded.
 #[derive(Clone, Debug)]
 pub struct Work {
     pub format: Format,
     pub payloads: Vec<Payload>,
     pub broken: Broken,
-    /// How deep values may be nested.
-    pub depth_max: usize,
-    /// What decoded columns may take, for formats that are compressed within.
-    pub bytes_max: usize,
+    pub limits: DecodeLimits,
 }
 
 /// What payloads hold.

@@ -16,6 +16,7 @@ use crate::catalog::name::Oid;
 use crate::engine::Engine;
 use crate::engine::facts::sources::{SourceFact, SourceState};
 use crate::error::{Error, Result};
+use crate::ingest::decode::DecodeLimits;
 
 mod backoff;
 mod connector;
@@ -38,6 +39,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// The sources of a database.
 pub struct Sources {
     engine: Arc<Engine>,
+    limits: DecodeLimits,
     tasks: tokio::sync::Mutex<Tasks>,
     statuses: parking_lot::Mutex<BTreeMap<Oid, Arc<Status>>>,
 }
@@ -57,8 +59,8 @@ struct Task {
 
 impl Sources {
     /// Sources that do not run yet.
-    pub fn new(engine: Arc<Engine>) -> Arc<Self> {
-        Arc::new(Self { engine, tasks: tokio::sync::Mutex::default(), statuses: parking_lot::Mutex::default() })
+    pub fn new(engine: Arc<Engine>, limits: DecodeLimits) -> Arc<Self> {
+        Arc::new(Self { engine, limits, tasks: tokio::sync::Mutex::default(), statuses: parking_lot::Mutex::default() })
     }
 
     /// Starts what the catalog has, and goes on following it.
@@ -121,7 +123,8 @@ impl Sources {
     fn begin(&self, definition: Arc<SourceDef>) -> Task {
         let stop = CancellationToken::new();
         let status = self.status(definition.oid);
-        let run = runner::run(Arc::clone(&self.engine), Arc::clone(&definition), status, stop.clone());
+        let engine = Arc::clone(&self.engine);
+        let run = runner::run(engine, Arc::clone(&definition), self.limits, status, stop.clone());
         Task { definition, stop, handle: tokio::spawn(run) }
     }
 

@@ -6,6 +6,7 @@ use crate::catalog::definition::RelationDef;
 use crate::catalog::name::ObjectName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest;
+use crate::ingest::decode::DecodeLimits;
 use crate::ingest::{Accepted, Batch, Beside, Broken, Format, Payload};
 use crate::metrics::Counter;
 use crate::session::Session;
@@ -66,14 +67,12 @@ impl Session {
             let message = format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes");
             return Err(Error::new(ErrorKind::InvalidParameterValue, message));
         }
-        let config = self.server.config();
         let batch = Batch {
             table: table.oid,
             format,
             payloads: vec![payload],
             broken: Broken::Fails,
-            depth_max: config.ingest_json_depth_max,
-            bytes_max: config.ingest_decoded_bytes_max,
+            limits: DecodeLimits::new(self.server.config()),
             beside: Beside::default(),
             key,
         };

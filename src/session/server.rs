@@ -16,6 +16,7 @@ use crate::config::{Config, SessionSettings};
 use crate::engine::Engine;
 use crate::engine::facts::sources::SessionFact;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::decode::DecodeLimits;
 use crate::ingest::sources::Sources;
 use crate::session::cancel::{CancelReason, Canceller};
 use crate::session::statements::StatementLog;
@@ -72,7 +73,7 @@ impl Server {
         let sessions = Sessions { sessions_max: config.connections_max, ..Sessions::default() };
         let statements = StatementLog::new(buffer.clock().clone());
         let engine = Arc::new(engine);
-        let sources = Sources::new(Arc::clone(&engine));
+        let sources = Sources::new(Arc::clone(&engine), DecodeLimits::new(&config));
         Self { engine, buffer, config, sessions, sources, statements, started_at, lock }
     }
 

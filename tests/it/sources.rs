@@ -180,6 +180,25 @@ async fn bad_records_go_aside_and_a_source_that_gets_many_pauses() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deep_values_and_large_batches_are_refused_as_over_http() {
+    let (server, folder) = start(&["--ingest-json-depth-max", "3", "--ingest-decoded-bytes-max", "64KiB"]);
+    let (client, folder) = (server.connect().await, folder.path());
+    client.batch_execute(&source("deep", folder, "(v json) WITH ({path}, pattern = '*.json')")).await.unwrap();
+    put(folder, "a.json", "{\"v\": [[[1]]]}\n{\"v\": [[[[1]]]]}\n");
+    arrives(&client, "SELECT count(*) FROM deep$dead_letter WHERE position = 2 AND reason LIKE '54000%'", 1).await;
+    assert_eq!(number(&client, "SELECT count(*) FROM deep").await, 1);
+    let copy = format!(
+        "COPY (SELECT i AS id FROM generate_series(1::bigint, 20000) AS s(i)) TO '{}' WITH (FORMAT parquet)",
+        folder.join("b.parquet").display()
+    );
+    client.batch_execute(&copy).await.unwrap();
+    let large = "(id bigint) WITH ({path}, pattern = '*.parquet') ENCODE PARQUET";
+    client.batch_execute(&source("large", folder, large)).await.unwrap();
+    arrives(&client, "SELECT count(*) FROM large$dead_letter WHERE reason LIKE '54000%65536 bytes'", 1).await;
+    assert_eq!(number(&client, "SELECT count(*) FROM large").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sources_are_made_paused_reset_and_dropped() {
     let (mut server, folder) = start(&[]);
     let (client, folder) = (server.connect().await, folder.path());

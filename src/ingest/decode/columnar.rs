@@ -26,11 +26,11 @@ const PARQUET_BATCH_ROWS: usize = 1 << 16;
 
 /// Takes the rows of a payload. A payload that makes its reader panic is as wrong as one that makes it fail.
 pub(super) fn gather_columns(gather: &mut Gather<'_>, payload: &Bytes, work: &Work) -> Result<()> {
-    let mut left = work.bytes_max;
+    let mut left = work.limits.bytes_max;
     let mut take = |rows: std::result::Result<RecordBatch, ArrowError>| {
         let rows = rows.map_err(|error| unreadable(work.format, &error))?;
         let taken = taken_bytes(&rows)?;
-        left = left.checked_sub(taken).ok_or_else(|| too_large(work.bytes_max))?;
+        left = left.checked_sub(taken).ok_or_else(|| too_large(work.limits.bytes_max))?;
         gather.put_rows(&rows)
     };
     let read = || match work.format {
@@ -42,8 +42,8 @@ pub(super) fn gather_columns(gather: &mut Gather<'_>, payload: &Bytes, work: &Wo
         }
         _ => {
             let stream = stream(payload, work.format)?;
-            if claimed_bytes(&stream).is_none_or(|claimed| claimed > work.bytes_max as u64) {
-                return Err(too_large(work.bytes_max));
+            if claimed_bytes(&stream).is_none_or(|claimed| claimed > work.limits.bytes_max as u64) {
+                return Err(too_large(work.limits.bytes_max));
             }
             let rows = StreamReader::try_new(Cursor::new(stream), None);
             rows.map_err(|error| unreadable(work.format, &error))?.try_for_each(&mut take)

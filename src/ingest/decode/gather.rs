@@ -203,7 +203,7 @@ impl<'a> Gather<'a> {
 
     /// Takes a value as JSON text.
     pub fn put_json(&mut self, target: Target, raw: &str) -> Result<()> {
-        let depth_max = self.work.depth_max;
+        let depth_max = self.work.limits.depth_max;
         match target {
             Target::Column(at) => self.put(at, |column| column.push_json(raw, depth_max)),
             Target::None(at) => {

@@ -66,7 +66,8 @@ fn payload(bytes: impl Into<Bytes>, place: Option<i64>) -> Payload {
 }
 
 fn work(format: Format, payloads: Vec<Payload>) -> Work {
-    Work { format, payloads, broken: Broken::Fails, depth_max: 8, bytes_max: 1 << 24 }
+    let limits = DecodeLimits { depth_max: 8, bytes_max: 1 << 24 };
+    Work { format, payloads, broken: Broken::Fails, limits }
 }
 
 fn column(name: &str, pg_type: PgType) -> ColumnDef {
@@ -428,7 +429,8 @@ async fn damaged_columns_are_refused_and_never_take_more_than_allowed() {
     let at = bomb.windows(8).position(|bytes| bytes == claim).expect("the length stands before the buffer");
     bomb[at..at + 8].copy_from_slice(&(1_i64 << 60).to_le_bytes());
     assert_eq!(fixture.body(&relation, Format::ArrowStream, bomb).err().unwrap().sqlstate(), "54000");
-    let small = Work { bytes_max: 10_000, ..work(Format::Parquet, vec![payload(parquet_file(&zeros), None)]) };
+    let mut small = work(Format::Parquet, vec![payload(parquet_file(&zeros), None)]);
+    small.limits.bytes_max = 10_000;
     assert_eq!(fixture.decode(&relation, &small).err().unwrap().sqlstate(), "54000");
 }
 

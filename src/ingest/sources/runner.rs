@@ -10,6 +10,7 @@ use crate::catalog::definition::SourceDef;
 use crate::engine::Engine;
 use crate::engine::facts::sources::SourceState;
 use crate::error::{Error, ErrorKind, Result};
+use crate::ingest::decode::DecodeLimits;
 use crate::ingest::sources::backoff::Backoff;
 use crate::ingest::sources::connector::{Chunk, Connector};
 use crate::ingest::sources::options::Chosen;
@@ -20,11 +21,6 @@ use crate::log::Durability;
 /// How often a source looks whether rows have gone from memory to files.
 const ROOM_POLL: Duration = Duration::from_millis(20);
 
-/// How deep values of a record may be nested.
-const DEPTH_MAX: usize = 128;
-/// What the decoded columns of a batch may take.
-const BYTES_MAX: usize = 1 << 30;
-
 /// Why a task ends by itself.
 enum End {
     Stopped,
@@ -33,13 +29,19 @@ enum End {
 }
 
 /// Runs a source until it is told to stop, or pauses itself.
-pub(super) async fn run(engine: Arc<Engine>, source: Arc<SourceDef>, status: Arc<Status>, stop: CancellationToken) {
+pub(super) async fn run(
+    engine: Arc<Engine>,
+    source: Arc<SourceDef>,
+    limits: DecodeLimits,
+    status: Arc<Status>,
+    stop: CancellationToken,
+) {
     let chosen = Chosen(&source);
     let failures_max = u32::try_from(chosen.number("breaker_failures")).unwrap_or(u32::MAX);
     let mut backoff = Backoff::new(chosen.duration("retry_pause_max"), failures_max, rand::random::<f64>);
     let clock = engine.buffer().clock().clone();
     while !stop.is_cancelled() {
-        let ended = read(&engine, &source, &status, &stop, &mut || backoff.succeeded()).await;
+        let ended = read(&engine, &source, limits, &status, &stop, &mut || backoff.succeeded()).await;
         let error = match ended {
             Ok(End::Stopped) => return,
             Ok(End::Poisoned(reason)) => match pause(&engine, &source, reason) {
@@ -63,6 +65,7 @@ pub(super) async fn run(engine: Arc<Engine>, source: Arc<SourceDef>, status: Arc
 async fn read(
     engine: &Arc<Engine>,
     source: &Arc<SourceDef>,
+    limits: DecodeLimits,
     status: &Arc<Status>,
     stop: &CancellationToken,
     succeeded: &mut (dyn FnMut() + Send),
@@ -78,7 +81,7 @@ async fn read(
         let Some(chunk) = connector.next(stop).await? else { return Ok(End::Stopped) };
         let bytes = chunk.bytes;
         // From here on a stop waits: what is half added would be read again.
-        let (rows, refused) = add(engine, source, chunk).await?;
+        let (rows, refused) = add(engine, source, limits, chunk).await?;
         connector.stored();
         succeeded();
         status.stored(rows, refused, bytes, engine.buffer().clock().now());
@@ -89,7 +92,7 @@ async fn read(
 }
 
 /// Adds rows, dead letters and how far the source has read, in one change. Gives how many rows and dead letters.
-async fn add(engine: &Arc<Engine>, source: &SourceDef, chunk: Chunk) -> Result<(u64, u64)> {
+async fn add(engine: &Arc<Engine>, source: &SourceDef, limits: DecodeLimits, chunk: Chunk) -> Result<(u64, u64)> {
     let Some(format) = chunk.format else {
         let positions = chunk.positions.into_iter().map(|(name, value)| (source.table, name, value)).collect();
         let rows = chunk.also.iter().map(|(relation, rows)| (&**relation, vec![rows.clone()])).collect();
@@ -101,8 +104,7 @@ async fn add(engine: &Arc<Engine>, source: &SourceDef, chunk: Chunk) -> Result<(
         format,
         payloads: chunk.payloads,
         broken: Broken::Refused,
-        depth_max: DEPTH_MAX,
-        bytes_max: BYTES_MAX,
+        limits,
         beside: Beside { positions: chunk.positions, refused: chunk.refused, rows: chunk.also },
         key: None,
     };
