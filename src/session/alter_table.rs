@@ -22,7 +22,7 @@ use crate::session::reply::Tag;
 
 mod alteration;
 
-const REMAKE_HINT: &str = "Drop the view first, and make it again afterwards.";
+pub(super) const REMAKE_HINT: &str = "Drop the view first, and make it again afterwards.";
 const CASCADE_HINT: &str = "Use DROP COLUMN ... CASCADE to drop the views too.";
 
 impl Session {
@@ -217,7 +217,13 @@ impl Session {
     }
 
     /// A view that reads the column would break: name it.
-    async fn refuse_readers(&self, scope: &Scope, relation: &RelationDef, column: &str, hint: &str) -> Result<()> {
+    pub(super) async fn refuse_readers(
+        &self,
+        scope: &Scope,
+        relation: &RelationDef,
+        column: &str,
+        hint: &str,
+    ) -> Result<()> {
         match self.server.engine().views_reading(scope, relation, column).await.first() {
             None => Ok(()),
             Some(view) => Err(Error::new(

@@ -20,6 +20,7 @@ use crate::engine::{Planned, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{EVOLUTION_OPTION, evolution_value};
 use crate::session::Session;
+use crate::session::alter_table::REMAKE_HINT;
 use crate::session::reply::Tag;
 use crate::tables::{MetadataChange, Table, is_property, property_names, property_value};
 
@@ -111,7 +112,11 @@ impl Session {
         if let RelationKind::Table(definition) = &mut new.kind {
             definition.external = before.external;
         }
-        self.refuse_dependents_of_changed(scope, old, &new)?;
+        for column in &old.columns {
+            if new.column(&column.name).is_none_or(|replaced| replaced.pg_type != column.pg_type) {
+                self.refuse_readers(scope, old, &column.name, REMAKE_HINT).await?;
+            }
+        }
         self.server.engine().check_definition(scope, &new)?;
         let checks_of = |relation: &RelationDef| relation.table().map(checks).unwrap_or_default();
         let mut metadata = MetadataChange {
@@ -136,23 +141,6 @@ impl Session {
             Some(_) => format!("SELECT {count}"),
             None => "CREATE TABLE".to_owned(),
         }))
-    }
-
-    /// Views read the columns that they were made over.
-    fn refuse_dependents_of_changed(&self, scope: &Scope, old: &RelationDef, new: &RelationDef) -> Result<()> {
-        let kept =
-            |column: &ColumnDef| new.column(&column.name).is_some_and(|replaced| replaced.pg_type == column.pg_type);
-        match (old.columns.iter().find(|column| !kept(column)), scope.version.catalog.dependents_of(old.oid).first()) {
-            (Some(column), Some(view)) => Err(Error::new(
-                ErrorKind::DependentObjectsStillExist,
-                format!(
-                    "cannot replace column \"{}\" of table \"{}\" because view \"{}\" stands on the table",
-                    column.name, old.name, view.name
-                ),
-            )
-            .hint("Drop the view first, and make it again afterwards.")),
-            _ => Ok(()),
-        }
     }
 
     /// Keys are declared, for optimizers and for who reads them; rows that break them are taken.
