@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
+use arrow::datatypes::FieldRef;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
@@ -141,6 +142,20 @@ pub fn scalar(name: &str, session: &Arc<FunctionContext>) -> Option<Arc<ScalarUD
         return Some(Arc::new(ScalarUDF::new_from_impl(ScalarFunction::new(function, session))));
     }
     checked::scalar(name).or_else(|| divide::scalar(name)).or_else(|| builtin::scalar(name))
+}
+
+/// A function of ours with the fields of its arguments, where these have types that values alone do not tell: what runs
+/// may have lost them. `None` where it has these already, or needs none.
+pub fn bound(function: &ScalarUDF, fields: &[FieldRef]) -> Option<Arc<ScalarUDF>> {
+    if fields.iter().all(|field| field.metadata().is_empty()) {
+        return None;
+    }
+    let inner = function.inner();
+    if let Some(cast) = inner.downcast_ref::<CastFunction>() {
+        return cast.bound(fields).map(|bound| Arc::new(ScalarUDF::new_from_impl(bound)));
+    }
+    let function = inner.downcast_ref::<ScalarFunction>()?;
+    function.bound(fields).map(|bound| Arc::new(ScalarUDF::new_from_impl(bound)))
 }
 
 /// The aggregate function of that name, where DataFusion has none or another meaning.

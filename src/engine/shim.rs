@@ -2,7 +2,8 @@
 //!
 //! A query passes through in this order: names for unnamed items ([`names`], PostgreSQL's `FigureColname`), expressions
 //! from the leaves up ([`expressions`], [`subqueries`]), table factors ([`relations`]), then duplicate output names
-//! ([`outputs`]). What needs types is left to the planner hooks ([`type_planner`], [`operators`]) and to one optimizer rule ([`correlation`]).
+//! ([`outputs`]). What needs types is left to the planner hooks ([`type_planner`], [`operators`]) and to optimizer rules
+//! ([`correlation`], [`dates`], [`guards`], [`bound`]).
 //! Invariant: a name the shim makes up is a name PostgreSQL would show, plus a mark that [`shown_name`] takes off.
 
 use std::ops::ControlFlow;
@@ -16,6 +17,7 @@ use crate::catalog::Snapshot;
 use crate::error::Result;
 
 mod aggregates;
+mod bound;
 mod correlation;
 mod dates;
 mod expressions;
@@ -86,6 +88,8 @@ pub fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules.insert(simplified, Arc::new(dates::COMPARE_DATES));
     rules.insert(0, Arc::new(correlation::JOIN_CORRELATED_AGGREGATES));
     rules.push(Arc::new(guards::GUARD_CONDITIONS));
+    // The last one: those before it make calls anew.
+    rules.push(Arc::new(bound::BIND_TYPES));
     rules
 }
 

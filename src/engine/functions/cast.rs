@@ -37,11 +37,20 @@ pub const CAST: &str = "pg_cast";
 pub struct CastFunction {
     signature: Signature,
     session: Arc<FunctionContext>,
+    /// The value's field, as the call was planned; without it that one counts with which the call is run.
+    source: Option<FieldRef>,
 }
 
 impl CastFunction {
     pub(super) fn new(session: Arc<FunctionContext>) -> Self {
-        Self { signature: Signature::user_defined(Volatility::Stable), session }
+        Self { signature: Signature::user_defined(Volatility::Stable), session, source: None }
+    }
+
+    /// The same cast for arguments of these fields, if it is not that already.
+    pub(super) fn bound(&self, fields: &[FieldRef]) -> Option<Self> {
+        let source = fields.first();
+        (self.source.as_ref() != source)
+            .then(|| Self { source: source.cloned(), ..Self::new(Arc::clone(&self.session)) })
     }
 
     /// The type that the second argument names.
@@ -55,7 +64,7 @@ impl CastFunction {
 
     fn run(&self, args: &ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [operand, _] = args.args.as_slice() else { return Err(Error::internal("pg_cast takes two arguments")) };
-        let (source, target) = (&args.arg_fields[0], &args.return_field);
+        let (source, target) = (self.source.as_ref().unwrap_or(&args.arg_fields[0]), &args.return_field);
         let scalar = matches!(operand, ColumnarValue::Scalar(_));
         let array = operand.to_array(if scalar { 1 } else { args.number_rows })?;
         let cast = self.cast_array(&array, source, target)?;
@@ -158,7 +167,7 @@ fn is_string_kind(pg_type: &PgType) -> bool {
 
 impl PartialEq for CastFunction {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.session, &other.session)
+        Arc::ptr_eq(&self.session, &other.session) && self.source == other.source
     }
 }
 

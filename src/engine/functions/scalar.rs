@@ -121,11 +121,19 @@ pub struct ScalarFunction {
     function: &'static Function,
     signature: Signature,
     session: Arc<FunctionContext>,
+    /// The arguments' fields, as the call was planned; without them those that the call is run with count.
+    fields: Option<Vec<FieldRef>>,
 }
 
 impl ScalarFunction {
     pub(super) fn new(function: &'static Function, session: Arc<FunctionContext>) -> Self {
-        Self { function, signature: Signature::user_defined(function.volatility), session }
+        Self { function, signature: Signature::user_defined(function.volatility), session, fields: None }
+    }
+
+    /// The same function for arguments of these fields, if it is not that already.
+    pub(super) fn bound(&self, fields: &[FieldRef]) -> Option<Self> {
+        let bound = || Self { fields: Some(fields.to_vec()), ..Self::new(self.function, Arc::clone(&self.session)) };
+        (self.fields.as_deref() != Some(fields)).then(bound)
     }
 
     fn overload(&self, given: &[DataType]) -> Result<(&'static Overload, Vec<DataType>)> {
@@ -160,7 +168,7 @@ impl ScalarFunction {
             let arguments = Arguments {
                 values: &row_values,
                 session: &self.session,
-                fields: &args.arg_fields,
+                fields: self.fields.as_ref().unwrap_or(&args.arg_fields),
                 result: &args.return_field,
             };
             results.push(if null { Value::Null } else { (overload.body)(&arguments)? });
@@ -188,7 +196,8 @@ impl fmt::Debug for ScalarFunction {
 
 impl PartialEq for ScalarFunction {
     fn eq(&self, other: &Self) -> bool {
-        self.function.name == other.function.name && Arc::ptr_eq(&self.session, &other.session)
+        let fields = self.fields == other.fields;
+        self.function.name == other.function.name && fields && Arc::ptr_eq(&self.session, &other.session)
     }
 }
 
