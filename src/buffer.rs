@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use arrow::array::RecordBatch;
 use futures::StreamExt;
 use parking_lot::Mutex;
 use url::Url;
@@ -21,7 +22,7 @@ use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Log, LogOptions, LogStatus, Lsn, RowFormat};
+use crate::log::{Effect, Log, LogOptions, LogStatus, Lsn, RowFormat};
 use crate::metrics::{Counter, Metrics};
 use crate::tables;
 use crate::tables::{Stores, Table};
@@ -29,10 +30,11 @@ use crate::tables::{Stores, Table};
 mod append;
 mod mend;
 mod notes;
+mod primary_key;
 mod recovery;
 mod tail;
 
-pub use append::{Addition, refuse_changed};
+pub use append::{Addition, Rows, refuse_changed};
 pub use notes::{Claim, ClaimedKey};
 pub use tail::Tail;
 
@@ -72,13 +74,43 @@ struct OpenTable {
     format: Arc<RowFormat>,
     /// Shared by who appends rows, exclusive for who changes what rows look like.
     gate: Arc<tokio::sync::RwLock<()>>,
+    /// Shared by who replaces rows by key unseen, and by UPDATE, DELETE and MERGE, which the table's lock keeps apart;
+    /// exclusive for who reads rows to replace them by way of the tail.
+    rows: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl OpenTable {
     fn new(table: Arc<Table>, app: &str) -> Result<Self> {
         let snapshot = table.snapshot();
         let (watermark, format) = (watermark(&snapshot, app), RowFormat::new(Arc::clone(snapshot.arrow_schema()))?);
-        Ok(Self { table, snapshot, tail: Arc::default(), watermark, format, gate: Arc::default() })
+        let (gate, rows) = Default::default();
+        Ok(Self { table, snapshot, tail: Arc::default(), watermark, format, gate, rows })
+    }
+
+    /// Takes one change, by its number and its time in milliseconds since 1970, into the tail.
+    fn change(
+        &mut self,
+        (lsn, now_ms): (Lsn, i64),
+        relation: Option<&RelationDef>,
+        effect: Effect,
+        rows: &RecordBatch,
+    ) -> Result<()> {
+        let schema = self.format.schema();
+        let key = || primary_key::of(relation.ok_or_else(|| Error::internal("rows with keys have no table"))?);
+        let tail = match effect {
+            Effect::Insert => self.tail.inserted(lsn, now_ms, &tail::conformed(rows, schema)?)?,
+            Effect::Upsert => {
+                let rows = tail::conformed(rows, schema)?;
+                let keys = tail::conformed(&rows, &primary_key::schema(schema, key()?)?)?;
+                self.tail.replaced(lsn, now_ms, &rows, keys)?
+            }
+            Effect::Delete => {
+                let keys = tail::conformed(rows, &primary_key::schema(schema, key()?)?)?;
+                self.tail.deleted(lsn, now_ms, schema, keys)?
+            }
+        };
+        self.tail = Arc::new(tail);
+        Ok(())
     }
 
     /// The table with another version of its files; what these contain leaves the tail.
@@ -232,7 +264,7 @@ impl Buffer {
         }));
         let mut tables: HashMap<_, _> = opened.buffer_unordered(OPEN_CONCURRENCY_MAX).collect().await;
         mend_all(&catalog, &tables);
-        let recovered = recovery::recover(log_folder, options.log, &clock, &mut tables)?;
+        let recovered = recovery::recover(log_folder, options.log, &clock, &catalog.snapshot(), &mut tables)?;
         let lsn = recovered.opened.last().max(recovered.used);
         let positions = recovered.positions;
         let version = DbVersion { catalog: catalog.snapshot(), tables: Arc::new(tables), positions, lsn };
@@ -362,6 +394,11 @@ impl Buffer {
     /// `planned` any more, the error is 40001.
     pub async fn close_gate(&self, planned: &RelationDef) -> Result<tokio::sync::OwnedRwLockWriteGuard<()>> {
         Ok(self.gate(planned)?.write_owned().await)
+    }
+
+    /// What [`OpenTable::rows`] says of who may hold it.
+    pub fn row_lock(&self, oid: Oid) -> Result<Arc<tokio::sync::RwLock<()>>> {
+        Ok(Arc::clone(&self.current().open(oid)?.rows))
     }
 
     fn gate(&self, planned: &RelationDef) -> Result<Arc<tokio::sync::RwLock<()>>> {

@@ -26,7 +26,7 @@ mod segment;
 mod tests;
 
 pub use appender::{Durability, News};
-pub use frame::Frame;
+pub use frame::{Effect, Frame};
 pub use note::{KeyFact, Note};
 pub use replay::Logged;
 pub use rows::RowFormat;

@@ -8,12 +8,13 @@ use arrow::compute::concat_batches;
 use tokio::sync::oneshot;
 
 use super::notes::{self, Claim, ClaimedKey};
+use super::primary_key;
 use super::{Buffer, DbVersion, OpenTable, Published, TableState};
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Durability, Frame, Lsn, News, Note};
+use crate::log::{Durability, Effect, Frame, Lsn, News, Note, RowFormat};
 
 /// How long an append waits for tails to be flushed.
 const ROOM_WAIT_MAX: Duration = Duration::from_secs(30);
@@ -22,17 +23,33 @@ const ROOM_POLL: Duration = Duration::from_millis(5);
 /// What one change adds, all of it or nothing.
 #[derive(Default)]
 pub struct Addition<'a> {
-    /// Rows of tables, each planned for this definition; they have exactly the table's columns and were checked.
-    pub rows: Vec<(&'a RelationDef, Vec<RecordBatch>)>,
+    /// Rows of tables.
+    pub rows: Vec<Rows<'a>>,
     /// How far sources have been read, by table and name.
     pub positions: Vec<(Oid, String, i64)>,
     /// The key that a client sent the rows with, and how many of its records could not be stored.
     pub key: Option<(ClaimedKey, i64)>,
 }
 
+/// Rows of one table.
+pub struct Rows<'a> {
+    /// The definition that they were planned for.
+    pub table: &'a RelationDef,
+    pub effect: Effect,
+    /// Checked; with exactly the table's columns, or those of its key where rows are deleted.
+    pub batches: Vec<RecordBatch>,
+}
+
+impl<'a> Rows<'a> {
+    /// Rows to add.
+    pub fn inserted(table: &'a RelationDef, batches: Vec<RecordBatch>) -> Self {
+        Self { table, effect: Effect::Insert, batches }
+    }
+}
+
 /// A change on its way through the log, and who waits for it.
 pub(super) struct Arrival {
-    rows: Vec<(Oid, RecordBatch)>,
+    rows: Vec<(Oid, Effect, RecordBatch)>,
     notes: Vec<Note>,
     /// Held until the change has landed, or has not.
     _key: Option<ClaimedKey>,
@@ -44,7 +61,7 @@ impl Buffer {
     /// definition is another one by now, the error is 40001.
     pub async fn add(&self, addition: Addition<'_>, durability: Durability) -> Result<Lsn> {
         self.wait_for_room().await?;
-        let mut tables: Vec<&RelationDef> = addition.rows.iter().map(|(planned, _)| *planned).collect();
+        let mut tables: Vec<&RelationDef> = addition.rows.iter().map(|rows| rows.table).collect();
         tables.sort_by_key(|planned| planned.oid);
         tables.dedup_by_key(|planned| planned.oid);
         let mut open = Vec::with_capacity(tables.len());
@@ -52,18 +69,23 @@ impl Buffer {
             open.push(self.gate(planned)?.read_owned().await);
         }
         let version = self.current();
-        let count = addition.rows.first().map_or(0, |(_, rows)| rows.iter().map(RecordBatch::num_rows).sum::<usize>());
+        let of = |rows: &Rows<'_>| rows.batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let count = addition.rows.first().map_or(0, of);
         let (mut frame, mut stored) = (Frame::default(), Vec::with_capacity(addition.rows.len()));
-        for (planned, rows) in addition.rows {
-            refuse_changed(&version.catalog, planned)?;
-            let OpenTable { format, .. } = version.open(planned.oid)?;
-            let rows = concat_batches(format.schema(), &rows)?;
+        for Rows { table, effect, batches } in addition.rows {
+            refuse_changed(&version.catalog, table)?;
+            let OpenTable { format, .. } = version.open(table.oid)?;
+            let format = match effect {
+                Effect::Insert | Effect::Upsert => Arc::clone(format),
+                Effect::Delete => RowFormat::new(primary_key::schema(format.schema(), primary_key::of(table)?)?)?,
+            };
+            let rows = concat_batches(format.schema(), &batches)?;
             // A message without rows is none: the log could not be read again.
             if rows.num_rows() == 0 {
                 continue;
             }
-            frame.push(planned.oid, format, &rows)?;
-            stored.push((planned.oid, rows));
+            frame.push(table.oid, effect, &format, &rows)?;
+            stored.push((table.oid, effect, rows));
         }
         let position = |(table, name, value)| Note::Position { table, name, value, said_by: None };
         let mut notes: Vec<Note> = addition.positions.into_iter().map(position).collect();
@@ -141,7 +163,7 @@ impl Buffer {
         &self,
         mut frame: Frame,
         durability: Durability,
-        rows: Vec<(Oid, RecordBatch)>,
+        rows: Vec<(Oid, Effect, RecordBatch)>,
         notes: Vec<Note>,
         key: Option<ClaimedKey>,
     ) -> Result<Lsn> {
@@ -195,10 +217,11 @@ fn with_changes(current: &DbVersion, now_ms: i64, changes: &[(Lsn, Arrival)]) ->
     let mut lsn = current.lsn;
     for (number, arrival) in changes {
         lsn = lsn.max(*number);
-        for (oid, rows) in &arrival.rows {
+        for (oid, effect, rows) in &arrival.rows {
             // A table that is gone takes its rows along.
             if let Some(TableState::Open(open)) = Arc::make_mut(&mut tables).get_mut(oid) {
-                open.tail = Arc::new(open.tail.appended(*number, now_ms, rows)?);
+                let relation = current.catalog.relation_by_oid(*oid);
+                open.change((*number, now_ms), relation.as_deref(), *effect, rows)?;
             }
         }
         arrival.notes.iter().for_each(|note| positions.hear(*number, note));

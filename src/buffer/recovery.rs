@@ -4,14 +4,11 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-
+use super::TableState;
 use super::append::Arrival;
 use super::notes::{Keys, Positions};
-use super::tail::conformed;
-use super::{OpenTable, TableState};
+use crate::catalog::Snapshot;
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -36,6 +33,7 @@ pub(super) fn recover(
     folder: &Path,
     options: LogOptions,
     clock: &Clock,
+    definitions: &Snapshot,
     tables: &mut HashMap<Oid, TableState>,
 ) -> Result<Recovered> {
     let now_ms = clock.now().timestamp_millis();
@@ -54,10 +52,10 @@ pub(super) fn recover(
         }
         Logged::Rows(logged) => match tables.get_mut(&logged.table) {
             Some(TableState::Open(open)) if open.watermark < logged.lsn => {
-                let lsn = logged.lsn;
+                let (lsn, effect, relation) = (logged.lsn, logged.effect, definitions.relation_by_oid(logged.table));
                 let batch = logged.decode()?;
                 rows += batch.num_rows();
-                take(open, lsn, now_ms, &batch)
+                open.change((lsn, now_ms), relation.as_deref(), effect, &batch)
             }
             Some(TableState::Broken(_)) => {
                 kept_from.get_or_insert(logged.lsn);
@@ -71,12 +69,6 @@ pub(super) fn recover(
         tracing::info!(rows, "rows that were in the log alone are back");
     }
     Ok(Recovered { opened, used, kept_from, positions, keys })
-}
-
-fn take(open: &mut OpenTable, lsn: Lsn, now_ms: i64, rows: &RecordBatch) -> Result<()> {
-    let rows = conformed(rows, open.format.schema())?;
-    open.tail = Arc::new(open.tail.appended(lsn, now_ms, &rows)?);
-    Ok(())
 }
 
 /// The name of the log in `folder`, under which tables keep their watermarks; a new one where it has none.

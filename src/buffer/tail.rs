@@ -1,18 +1,22 @@
-//! The tail of a table: rows that are acknowledged and that no file holds yet.
+//! The tail of a table: changes that are acknowledged and that no file holds yet.
 //!
 //! A tail is immutable: who appends to it or flushes it makes the next one. Small chunks are put together as they come,
 //! the last ones by their sizes, so that an append copies each row a logarithmic number of times and a reader meets few
-//! chunks. [`Tail::sealed`] freezes what a flush is about to write, so no later row gets into it. Invariant: chunks lie in
-//! the order of their changes.
+//! chunks. [`Tail::sealed`] freezes what a flush is about to write, so no later row gets into it. Rows may come with keys
+//! whose older rows do not count any more: those in older chunks are marked as gone at once, those in files are for the reader
+//! to leave out and for the flush to delete ([`Tail::keys`]). Invariant: chunks lie in the order of their changes.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, GenericByteViewArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, GenericByteViewArray, RecordBatch,
+    RecordBatchOptions, UInt32Array, new_null_array,
 };
-use arrow::compute::{CastOptions, cast_with_options, concat_batches, take};
+use arrow::compute::{CastOptions, cast_with_options, concat_batches, filter_record_batch, take};
 use arrow::datatypes::{ByteViewType, DataType, FieldRef, SchemaRef};
+use arrow::row::Rows;
 
+use super::primary_key::{KeyIndex, encoded};
 use crate::error::Result;
 use crate::log::Lsn;
 
@@ -25,58 +29,154 @@ use facts::Facts;
 /// Chunks of more rows are not put together any more.
 const CHUNK_ROWS_MAX: usize = 1 << 16;
 
-/// Rows that no file holds yet.
+/// Changes that no file holds yet.
 #[derive(Clone, Default)]
 pub struct Tail {
-    chunks: Vec<Arc<Chunk>>,
+    chunks: Vec<Held>,
     /// So many chunks, the first ones, stay as they are.
     sealed: usize,
 }
 
+/// A chunk, as this tail has it.
+#[derive(Clone)]
+struct Held {
+    chunk: Arc<Chunk>,
+    /// False for rows that a later chunk has replaced or deleted; nothing where all rows count.
+    counts: Option<BooleanArray>,
+}
+
 /// Rows of consecutive changes.
-pub struct Chunk {
-    /// The oldest of the changes.
-    pub first: Lsn,
-    /// The newest of the changes.
-    pub last: Lsn,
-    /// When the oldest and the newest of them came, in milliseconds since 1970.
-    pub came_ms: (i64, i64),
-    pub rows: RecordBatch,
+struct Chunk {
+    /// The oldest and the newest of the changes.
+    changes: (Lsn, Lsn),
+    /// When these came, in milliseconds since 1970.
+    came_ms: (i64, i64),
+    rows: RecordBatch,
+    /// Keys, each once, whose rows in older chunks and in files do not count any more.
+    keys: Option<RecordBatch>,
     bytes: usize,
     facts: Facts,
+    /// The rows by key, once somebody has asked.
+    index: OnceLock<KeyIndex>,
 }
 
 impl Chunk {
-    fn new(changes: (Lsn, Lsn), came_ms: (i64, i64), rows: &RecordBatch) -> Result<Self> {
+    fn new(changes: (Lsn, Lsn), came_ms: (i64, i64), rows: &RecordBatch, keys: Option<&RecordBatch>) -> Result<Self> {
         let rows = compact(rows)?;
-        let (bytes, facts) = (rows.get_array_memory_size(), Facts::unknown(rows.num_columns()));
-        Ok(Self { first: changes.0, last: changes.1, came_ms, rows, bytes, facts })
-    }
-
-    /// What is known of a column.
-    pub fn facts(&self, column: usize) -> &ColumnFacts {
-        self.facts.get(&self.rows, column)
+        let keys = keys.map(compact).transpose()?;
+        let keys_bytes = keys.as_ref().map_or(0, RecordBatch::get_array_memory_size);
+        let (bytes, facts) = (rows.get_array_memory_size() + keys_bytes, Facts::unknown(rows.num_columns()));
+        Ok(Self { changes, came_ms, rows, keys, bytes, facts, index: OnceLock::new() })
     }
 
     /// True where two chunks are better one: neither is large, and the later one is not much smaller.
     fn takes(&self, next: &Self) -> bool {
-        let (rows, more) = (self.rows.num_rows(), next.rows.num_rows());
-        rows + more <= CHUNK_ROWS_MAX && rows <= more * 2
+        let (size, more) = (self.size(), next.size());
+        size + more <= CHUNK_ROWS_MAX && size <= more * 2
+    }
+
+    fn size(&self) -> usize {
+        self.rows.num_rows().max(self.keys.as_ref().map_or(0, RecordBatch::num_rows))
+    }
+
+    /// The rows by the columns of `key`.
+    fn index(&self, key: &SchemaRef) -> Result<&KeyIndex> {
+        if let Some(index) = self.index.get() {
+            return Ok(index);
+        }
+        let index = KeyIndex::of(conformed(&self.rows, key)?.columns())?;
+        Ok(self.index.get_or_init(|| index))
+    }
+
+    /// This chunk and the next one as one.
+    fn joined(before: &Held, next: &Self) -> Result<Self> {
+        let (first, rows) = (&before.chunk, before.rows()?);
+        let rows = concat_batches(rows.schema_ref(), [&rows, &next.rows])?;
+        let keys = match (&first.keys, &next.keys) {
+            (Some(first), Some(next)) => {
+                let others = filter_record_batch(first, &KeyIndex::of(next.columns())?.lacks(first.columns())?)?;
+                Some(concat_batches(next.schema_ref(), [&others, next])?)
+            }
+            (first, next) => first.as_ref().or(next.as_ref()).cloned(),
+        };
+        let changes = (first.changes.0, next.changes.1);
+        Self::new(changes, (first.came_ms.0, next.came_ms.1), &rows, keys.as_ref())
+    }
+}
+
+impl Held {
+    /// The rows that count.
+    fn rows(&self) -> Result<RecordBatch> {
+        Ok(match &self.counts {
+            None => self.chunk.rows.clone(),
+            Some(counts) => filter_record_batch(&self.chunk.rows, counts)?,
+        })
+    }
+
+    fn count(&self) -> usize {
+        self.counts.as_ref().map_or(self.chunk.rows.num_rows(), BooleanArray::true_count)
+    }
+
+    /// Without the rows that have one of these keys.
+    fn without(&self, key: &SchemaRef, keys: &Rows) -> Result<Self> {
+        if self.chunk.rows.num_rows() == 0 {
+            return Ok(self.clone());
+        }
+        let index = self.chunk.index(key)?;
+        let mut gone = keys.iter().flat_map(|key| index.places(key)).peekable();
+        if gone.peek().is_none() {
+            return Ok(self.clone());
+        }
+        let mut counts = BooleanBufferBuilder::new(self.chunk.rows.num_rows());
+        match &self.counts {
+            None => counts.append_n(self.chunk.rows.num_rows(), true),
+            Some(before) => counts.append_buffer(before.values()),
+        }
+        gone.for_each(|at| counts.set_bit(at, false));
+        Ok(Self { chunk: Arc::clone(&self.chunk), counts: Some(BooleanArray::new(counts.finish(), None)) })
     }
 }
 
 impl Tail {
     /// With the rows of one more change, the newest of all.
-    pub fn appended(&self, lsn: Lsn, now_ms: i64, rows: &RecordBatch) -> Result<Self> {
+    pub fn inserted(&self, lsn: Lsn, now_ms: i64, rows: &RecordBatch) -> Result<Self> {
+        self.changed(Chunk::new((lsn, lsn), (now_ms, now_ms), rows, None)?)
+    }
+
+    /// As [`Tail::inserted`]; the rows take the place of all older ones with their keys. Of several with one key, the last counts.
+    pub fn replaced(&self, lsn: Lsn, now_ms: i64, rows: &RecordBatch, keys: RecordBatch) -> Result<Self> {
+        let last = KeyIndex::of(keys.columns())?.last_of_each();
+        let (rows, keys) = match last {
+            None => (rows.clone(), keys),
+            Some(last) => (filter_record_batch(rows, &last)?, filter_record_batch(&keys, &last)?),
+        };
+        self.changed(Chunk::new((lsn, lsn), (now_ms, now_ms), &rows, Some(&keys))?)
+    }
+
+    /// Without the rows that have one of these keys; `schema` is that of rows.
+    pub fn deleted(&self, lsn: Lsn, now_ms: i64, schema: &SchemaRef, keys: RecordBatch) -> Result<Self> {
+        let keys = match KeyIndex::of(keys.columns())?.last_of_each() {
+            None => keys,
+            Some(last) => filter_record_batch(&keys, &last)?,
+        };
+        let none = RecordBatch::new_empty(Arc::clone(schema));
+        self.changed(Chunk::new((lsn, lsn), (now_ms, now_ms), &none, Some(&keys))?)
+    }
+
+    fn changed(&self, mut last: Chunk) -> Result<Self> {
         let mut chunks = self.chunks.clone();
-        let mut last = Chunk::new((lsn, lsn), (now_ms, now_ms), rows)?;
-        while chunks.len() > self.sealed
-            && let Some(before) = chunks.pop_if(|before| before.takes(&last))
-        {
-            let rows = concat_batches(before.rows.schema_ref(), [&before.rows, &last.rows])?;
-            last = Chunk::new((before.first, last.last), (before.came_ms.0, last.came_ms.1), &rows)?;
+        if let Some(keys) = &last.keys {
+            let (key, keys) = (keys.schema(), encoded(keys.columns())?);
+            for held in &mut chunks {
+                *held = held.without(&key, &keys)?;
+            }
         }
-        chunks.push(Arc::new(last));
+        while chunks.len() > self.sealed
+            && let Some(before) = chunks.pop_if(|before| before.chunk.takes(&last))
+        {
+            last = Chunk::joined(&before, &last)?;
+        }
+        chunks.push(Held { chunk: Arc::new(last), counts: None });
         Ok(Self { chunks, sealed: self.sealed })
     }
 
@@ -86,66 +186,92 @@ impl Tail {
         Self { chunks: self.chunks.clone(), sealed: self.chunks.len() }
     }
 
-    /// Without what changes up to `lsn` have added, which lies in files now.
+    /// Without what changes up to `lsn` have brought, which lies in files now.
     #[must_use]
     pub fn after(&self, lsn: Lsn) -> Self {
-        let gone = self.chunks.partition_point(|chunk| chunk.last <= lsn);
+        let gone = self.chunks.partition_point(|held| held.chunk.changes.1 <= lsn);
         Self { chunks: self.chunks[gone..].to_vec(), sealed: self.sealed.saturating_sub(gone) }
     }
 
     /// The same rows under other columns, for a table whose columns another program has changed.
     pub fn conformed(&self, schema: &SchemaRef) -> Result<Self> {
-        let conform = |chunk: &Arc<Chunk>| {
-            let rows = conformed(&chunk.rows, schema)?;
-            Chunk::new((chunk.first, chunk.last), chunk.came_ms, &rows).map(Arc::new)
+        let conform = |held: &Held| {
+            let Chunk { changes, came_ms, keys, .. } = held.chunk.as_ref();
+            let of_key = |keys: &RecordBatch| {
+                let names: Vec<String> = keys.schema().fields().iter().map(|field| field.name().clone()).collect();
+                conformed(keys, &super::primary_key::schema(schema, &names)?)
+            };
+            let keys = keys.as_ref().map(of_key).transpose()?;
+            let chunk = Chunk::new(*changes, *came_ms, &conformed(&held.rows()?, schema)?, keys.as_ref())?;
+            Ok(Held { chunk: Arc::new(chunk), counts: None })
         };
         let chunks = self.chunks.iter().map(conform).collect::<Result<_>>()?;
         Ok(Self { chunks, sealed: self.sealed })
     }
 
     /// The rows, in the order of their changes.
-    pub fn chunks(&self) -> &[Arc<Chunk>] {
-        &self.chunks
+    pub fn batches(&self) -> Result<Vec<RecordBatch>> {
+        self.chunks.iter().map(Held::rows).collect()
     }
 
-    /// True without rows.
+    /// The keys whose rows in files do not count any more, some of them more than once; nothing where there are none.
+    pub fn keys(&self) -> Result<Option<RecordBatch>> {
+        let keys: Vec<&RecordBatch> = self.chunks.iter().filter_map(|held| held.chunk.keys.as_ref()).collect();
+        let Some(first) = keys.first() else { return Ok(None) };
+        Ok(Some(concat_batches(first.schema_ref(), keys.iter().copied())?))
+    }
+
+    /// True where there are [`Tail::keys`].
+    pub fn has_keys(&self) -> bool {
+        self.chunks.iter().any(|held| held.chunk.keys.is_some())
+    }
+
+    /// What is known of a column, chunk by chunk with its rows, those that do not count any more among them.
+    pub fn facts(&self, column: usize) -> impl Iterator<Item = (usize, &ColumnFacts)> {
+        self.chunks.iter().map(move |held| (held.chunk.rows.num_rows(), held.chunk.facts.get(&held.chunk.rows, column)))
+    }
+
+    /// True without changes.
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
     }
 
     /// The oldest change.
     pub fn first(&self) -> Option<Lsn> {
-        self.chunks.first().map(|chunk| chunk.first)
+        self.chunks.first().map(|held| held.chunk.changes.0)
     }
 
     /// The newest change.
     pub fn last(&self) -> Option<Lsn> {
-        self.chunks.last().map(|chunk| chunk.last)
+        self.chunks.last().map(|held| held.chunk.changes.1)
     }
 
     /// When the oldest row came, in milliseconds since 1970.
     pub fn since_ms(&self) -> Option<i64> {
-        self.chunks.first().map(|chunk| chunk.came_ms.0)
+        self.chunks.first().map(|held| held.chunk.came_ms.0)
     }
 
     /// When the newest row came, in milliseconds since 1970.
     pub fn until_ms(&self) -> Option<i64> {
-        self.chunks.last().map(|chunk| chunk.came_ms.1)
+        self.chunks.last().map(|held| held.chunk.came_ms.1)
     }
 
     /// How many rows.
     pub fn rows(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.rows.num_rows()).sum()
+        self.chunks.iter().map(Held::count).sum()
     }
 
     /// The memory they take.
     pub fn bytes(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.bytes).sum()
+        self.chunks.iter().map(|held| held.chunk.bytes + held.chunk.index.get().map_or(0, KeyIndex::bytes)).sum()
     }
 }
 
 /// Rows with exactly these columns, found by name: those that are missing are null.
 pub(super) fn conformed(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    if Arc::ptr_eq(rows.schema_ref(), schema) {
+        return Ok(rows.clone());
+    }
     let column = |field: &FieldRef| match rows.column_by_name(field.name()) {
         Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
         Some(column) => {

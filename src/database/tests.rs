@@ -1,11 +1,14 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Int32Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, StringViewArray};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
-use crate::buffer::{Addition, Claim, DbVersion};
+use crate::buffer::{Addition, Claim, DbVersion, Rows};
 use crate::config::Config;
 use crate::database::Database;
-use crate::log::Durability;
+use crate::log::{Durability, Effect};
 use crate::session::Reply;
 
 #[tokio::test]
@@ -101,7 +104,7 @@ async fn notes_of_the_log_outlive_its_segments() {
             _ => unreachable!("round {round}: the key is forgotten or was never new"),
         };
         let addition = Addition {
-            rows: vec![(&table, rows(1)), (&other, rows(2))],
+            rows: vec![Rows::inserted(&table, rows(1)), Rows::inserted(&other, rows(2))],
             positions: vec![(table.oid, name.to_owned(), round)],
             key: claimed,
         };
@@ -127,4 +130,73 @@ async fn notes_of_the_log_outlive_its_segments() {
 
 async fn session_of(database: &Arc<Database>, sql: &str) {
     database.session().unwrap().sql(sql).await.unwrap();
+}
+
+/// Upserts and deletes by key against a map: read through the tail, over flushes, and after a start that reads the log.
+#[tokio::test]
+async fn what_is_replaced_by_key_is_there_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { flush_interval_ms: 3_600_000, ..Config::in_folder(folder.path()) };
+    let mut database = Database::open(config.clone()).await.unwrap();
+    session_of(&database, "CREATE TABLE t (v int, p int, k text, PRIMARY KEY (k, p)) PARTITIONED BY (p)").await;
+    let (mut random, mut expected) = (StdRng::seed_from_u64(3), BTreeMap::<(i32, String), i32>::new());
+    for round in 0..120 {
+        let keys: Vec<(i32, String)> = (0..random.random_range(1..9))
+            .map(|_| (random.random_range(0..3), format!("key {}", random.random_range(0..20))))
+            .collect();
+        match random.random_range(0..12) {
+            0 => session_of(&database, "FLUSH TABLE t").await,
+            1 => {
+                database.close().await.unwrap();
+                drop(database);
+                database = Database::open(config.clone()).await.unwrap();
+            }
+            2 => {
+                session_of(&database, "UPDATE t SET v = -v WHERE p = 1").await;
+                expected.iter_mut().filter(|((p, _), _)| *p == 1).for_each(|(_, v)| *v = -*v);
+            }
+            3..6 => {
+                change(&database, Effect::Delete, &keys, round).await;
+                expected.retain(|key, _| !keys.contains(key));
+            }
+            _ => {
+                change(&database, Effect::Upsert, &keys, round).await;
+                expected.extend(keys.into_iter().map(|key| (key, round)));
+            }
+        }
+        let shown: Vec<String> = expected.iter().map(|((p, k), v)| format!("{p}|{k}|{v}")).collect();
+        assert_eq!(texts(&database, "SELECT p || '|' || k || '|' || v FROM t ORDER BY p, k").await, shown, "{round}");
+        let counted = format!("{}|{}", shown.len(), expected.values().filter(|v| **v > 50).count());
+        let counts = "SELECT count(*) || '|' || count(*) FILTER (WHERE v > 50) FROM t";
+        assert_eq!(texts(&database, counts).await, [counted]);
+        let largest: Vec<String> = expected.values().max().map(ToString::to_string).into_iter().collect();
+        assert_eq!(texts(&database, "SELECT max(v)::text FROM t HAVING max(v) IS NOT NULL").await, largest);
+        let some = expected.keys().filter(|(p, k)| *p == 2 && k.as_str() > "key 15").count();
+        assert_eq!(texts(&database, "SELECT k FROM t WHERE p = 2 AND k > 'key 15'").await.len(), some);
+    }
+}
+
+async fn change(database: &Database, effect: Effect, keys: &[(i32, String)], v: i32) {
+    let buffer = database.server().buffer();
+    let table = buffer.current().catalog.relations().find(|relation| relation.name == "t").unwrap().clone();
+    let schema = Arc::clone(buffer.current().snapshot(table.oid).unwrap().arrow_schema());
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int32Array::from(vec![v; keys.len()])),
+        Arc::new(keys.iter().map(|(p, _)| Some(*p)).collect::<Int32Array>()),
+        Arc::new(keys.iter().map(|(_, k)| Some(k.as_str())).collect::<StringViewArray>()),
+    ];
+    let rows = RecordBatch::try_new(schema, columns).unwrap();
+    let batches = vec![if effect == Effect::Delete { rows.project(&[2, 1]).unwrap() } else { rows }];
+    let rows = vec![Rows { table: &table, effect, batches }];
+    buffer.add(Addition { rows, ..Addition::default() }, Durability::Synced).await.unwrap();
+}
+
+async fn texts(database: &Arc<Database>, sql: &str) -> Vec<String> {
+    let session = database.session().unwrap();
+    let Reply::Rows(found) = session.sql(sql).await.unwrap() else { unreachable!("a SELECT") };
+    let column = |rows: &RecordBatch| -> Vec<String> {
+        let column = arrow::compute::cast(rows.column(0), &arrow::datatypes::DataType::Utf8).unwrap();
+        column.as_string::<i32>().iter().flatten().map(str::to_owned).collect()
+    };
+    found.collect().await.unwrap().iter().flat_map(column).collect()
 }

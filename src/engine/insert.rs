@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::ast;
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
 
-use crate::buffer::Addition;
+use crate::buffer::{Addition, Rows};
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::ObjectName;
 use crate::catalog::pg_type::PgType;
@@ -168,7 +168,7 @@ impl Engine {
             _ if count == 0 => {}
             Stored::Rows(_) if cancel.is_cancelled() => return Err(Error::canceled()),
             Stored::Rows(rows) => {
-                let addition = Addition { rows: vec![(relation, rows)], ..Addition::default() };
+                let addition = Addition { rows: vec![Rows::inserted(relation, rows)], ..Addition::default() };
                 self.buffer().add(addition, durability(scope)).await?;
             }
             Stored::Files(files, added) => {

@@ -1,7 +1,8 @@
 //! A table as queries read it: its files and its tail.
 //!
 //! Without a tail it is the [`LakeScan`] alone. With one it is the union of both, made before anything is optimized, so that
-//! filters, projections and limits go into either side, and statistics of both answer `count`, `min` and `max`.
+//! filters, projections and limits go into either side, and statistics of both answer `count`, `min` and `max`. Where rows were
+//! replaced by key, the files' rows with these keys are left out by an anti join.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,12 +13,12 @@ use arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{ColumnStatistics, Result as PlanResult, Statistics};
+use datafusion::common::{Column, ColumnStatistics, JoinType, Result as PlanResult, Statistics, TableReference};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::{DataSource, DataSourceExec};
-use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableSource, TableType};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource, TableType};
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
@@ -39,10 +40,30 @@ pub(in crate::engine) fn table_provider(version: &DbVersion, oid: Oid) -> Result
     if tail.is_empty() {
         return Ok(Arc::new(files));
     }
-    let tail = TailScan { schema: files.schema(), tail: Arc::clone(tail) };
-    let tail = LogicalPlanBuilder::scan("tail", provider_as_source(Arc::new(tail)), None)?.build()?;
-    let both = LogicalPlanBuilder::scan("files", provider_as_source(Arc::new(files)), None)?.union(tail)?.build()?;
-    Ok(Arc::new(ViewTable::new(both, None)))
+    let scan = TailScan { schema: files.schema(), tail: Arc::clone(tail) };
+    let scan = LogicalPlanBuilder::scan("tail", provider_as_source(Arc::new(scan)), None)?.build()?;
+    let files = LogicalPlanBuilder::scan("files", provider_as_source(Arc::new(files)), None)?.build()?;
+    let files = match tail.keys()? {
+        None => files,
+        Some(keys) => with_keys(files, "files", keys, JoinType::LeftAnti)?,
+    };
+    Ok(Arc::new(ViewTable::new(LogicalPlanBuilder::from(files).union(scan)?.build()?, None)))
+}
+
+/// The rows of a plan, under this name, that have one of these keys, or none of them.
+pub(in crate::engine) fn with_keys(
+    rows: LogicalPlan,
+    name: &str,
+    keys: RecordBatch,
+    kind: JoinType,
+) -> Result<LogicalPlan> {
+    let names: Vec<String> = keys.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let columns = |table: &str| -> Vec<Column> {
+        names.iter().map(|column| Column::new(Some(TableReference::bare(table)), column)).collect()
+    };
+    let table = provider_as_source(Arc::new(MemTable::try_new(keys.schema(), vec![vec![keys]])?));
+    let keys = LogicalPlanBuilder::scan("keys", table, None)?.build()?;
+    Ok(LogicalPlanBuilder::from(rows).join(keys, kind, (columns(name), columns("keys")), None)?.build()?)
 }
 
 /// The tail of a table as something that can be scanned.
@@ -94,10 +115,11 @@ struct TailSource {
 
 impl TailSource {
     fn new(scan: &TailScan, projection: Option<&Vec<usize>>, limit: Option<usize>) -> PlanResult<Self> {
-        let chunks = scan.tail.chunks();
-        let batches: Vec<RecordBatch> = chunks
+        let batches: Vec<RecordBatch> = scan
+            .tail
+            .batches()?
             .iter()
-            .map(|chunk| RecordBatch::try_new(Arc::clone(&scan.schema), chunk.rows.columns().to_vec()))
+            .map(|rows| RecordBatch::try_new(Arc::clone(&scan.schema), rows.columns().to_vec()))
             .collect::<Result<_, _>>()?;
         let width = scan.schema.fields().len();
         let columns = projection.cloned().unwrap_or_else(|| (0..width).collect());
@@ -113,16 +135,18 @@ impl TailSource {
 
 fn statistics_of(tail: &Tail, column: usize) -> ColumnStatistics {
     let mut statistics = ColumnStatistics::new_unknown();
-    let facts = || tail.chunks().iter().map(|chunk| (chunk.rows.num_rows(), chunk.facts(column)));
-    statistics.null_count = Precision::Exact(facts().map(|(_, facts)| facts.nulls).sum());
+    statistics.null_count = Precision::Exact(tail.facts(column).map(|(_, facts)| facts.nulls).sum());
     // A chunk of nulls has no bounds and needs none.
-    let bounded = facts().filter(|(rows, facts)| facts.nulls < *rows);
+    let bounded = tail.facts(column).filter(|(rows, facts)| facts.nulls < *rows);
     let bounds: Option<Vec<_>> = bounded.map(|(_, facts)| facts.bounds.clone()).collect();
     for (min, max) in bounds.into_iter().flatten() {
         statistics.min_value = widest(statistics.min_value, Precision::Exact(min), |held, new| held.min(new));
         statistics.max_value = widest(statistics.max_value, Precision::Exact(max), |held, new| held.max(new));
     }
-    statistics
+    match tail.has_keys() {
+        true => statistics.to_inexact(),
+        false => statistics,
+    }
 }
 
 fn widest<T: Clone + fmt::Debug + PartialEq + Eq + PartialOrd>(

@@ -14,7 +14,7 @@ use crate::catalog::name::ObjectName;
 use crate::dialect;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::tables::{FileEntry, LakeScan, TableWriter};
+use crate::tables::{FileEntry, LakeScan, Snapshot, TableWriter};
 use tokio_util::sync::CancellationToken;
 
 /// The column of a target's scan that says which file a row is in.
@@ -70,13 +70,7 @@ impl Target {
 
     /// The target's rows: its columns, [`FILE_COLUMN`] and [`ROW_COLUMN`]; only those in `files`, if given.
     pub(in crate::engine) fn scan(&self, scope: &Scope, files: Option<Vec<Arc<FileEntry>>>) -> Result<LogicalPlan> {
-        let snapshot = Arc::clone(scope.version.snapshot(self.relation.oid)?);
-        let mut scan = LakeScan::new(snapshot).with_place_columns(FILE_COLUMN, ROW_COLUMN);
-        if let Some(files) = files {
-            scan = scan.with_files(files);
-        }
-        let name = TableReference::bare(self.alias.clone());
-        Ok(LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(scan)), None)?.build()?)
+        placed_scan(scope.version.snapshot(self.relation.oid)?, &self.alias, files)
     }
 
     /// The position of a column that an assignment names.
@@ -94,6 +88,19 @@ impl Target {
             .at_place(place(name))
         })
     }
+}
+
+/// The rows of a snapshot under this name, with [`FILE_COLUMN`] and [`ROW_COLUMN`]; only those in `files`, if given.
+pub(in crate::engine) fn placed_scan(
+    snapshot: &Arc<Snapshot>,
+    name: &str,
+    files: Option<Vec<Arc<FileEntry>>>,
+) -> Result<LogicalPlan> {
+    let mut scan = LakeScan::new(Arc::clone(snapshot)).with_place_columns(FILE_COLUMN, ROW_COLUMN);
+    if let Some(files) = files {
+        scan = scan.with_files(files);
+    }
+    Ok(LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(Arc::new(scan)), None)?.build()?)
 }
 
 impl Engine {

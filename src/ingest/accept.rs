@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use crate::buffer::{Addition, Claim, ClaimedKey};
+use crate::buffer::{Addition, Claim, ClaimedKey, Rows};
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
 use crate::engine::{Engine, Scope};
@@ -151,7 +151,7 @@ async fn add(
     // Once begun it is finished, also when the client has gone.
     let adder = Arc::clone(engine);
     let added = tokio::spawn(async move {
-        let rows = tables.iter().map(|(table, rows)| (table.as_ref(), vec![rows.clone()])).collect();
+        let rows = tables.iter().map(|(table, rows)| Rows::inserted(table, vec![rows.clone()])).collect();
         adder.buffer().add(Addition { rows, positions, key }, Durability::Synced).await
     });
     let ended = |error| Error::new(ErrorKind::StatementCompletionUnknown, format!("adding rows ended: {error}"));

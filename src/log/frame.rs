@@ -1,7 +1,7 @@
 //! A change as bytes.
 //!
 //! A frame is a header and a body; the body is a sequence of parts, each a small header and an Arrow IPC message:
-//! the format of rows (once a segment), rows of one table, or a [`Note`]. All numbers are little endian, all lengths multiples of 8:
+//! the format of rows (once a segment), rows of one table with their [`Effect`], or a [`Note`]. All numbers are little endian, all lengths multiples of 8:
 //!
 //! ```text
 //! frame: body length u32 | crc32 of the body u32 | lsn i64 | synced i64 | parts u32 | crc32 of the header u32
@@ -28,6 +28,17 @@ const BODY_BYTES_MAX: usize = 1 << 30;
 pub(super) const HEADER_BYTES: usize = 32;
 const PART_HEADER_BYTES: usize = 16;
 
+/// What the rows of a change do to their table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// They are added.
+    Insert,
+    /// Each takes the place of all rows with its primary key.
+    Upsert,
+    /// All rows with these primary keys go; the rows have the columns of the key alone.
+    Delete,
+}
+
 /// A change, encoded but for what only the appender knows: its number, and the formats that the segment holds already.
 #[derive(Default)]
 pub struct Frame {
@@ -38,6 +49,7 @@ pub struct Frame {
 
 struct RowsPart {
     table: Oid,
+    effect: Effect,
     format: Arc<RowFormat>,
     message: Vec<u8>,
 }
@@ -50,14 +62,14 @@ struct NotePart {
 
 impl Frame {
     /// Adds rows of a table. Their schema must be the format's.
-    pub fn push(&mut self, table: Oid, format: &Arc<RowFormat>, rows: &RecordBatch) -> Result<()> {
+    pub fn push(&mut self, table: Oid, effect: Effect, format: &Arc<RowFormat>, rows: &RecordBatch) -> Result<()> {
         let message = rows::encode(rows)?;
         self.bytes += PART_HEADER_BYTES + message.len();
         if self.bytes > BODY_BYTES_MAX {
             let message = format!("a change of more than {BODY_BYTES_MAX} bytes does not fit the log");
             return Err(Error::new(ErrorKind::ProgramLimitExceeded, message).hint("Load it in several statements."));
         }
-        self.rows.push(RowsPart { table, format: Arc::clone(format), message });
+        self.rows.push(RowsPart { table, effect, format: Arc::clone(format), message });
         Ok(())
     }
 
@@ -90,7 +102,7 @@ impl Frame {
                 push_part(out, Kind::Format, Oid(0), format, part.format.message());
                 parts += 1;
             }
-            push_part(out, Kind::Rows, part.table, format, &part.message);
+            push_part(out, Kind::Rows(part.effect), part.table, format, &part.message);
             parts += 1;
         }
         for note in &self.notes {
@@ -147,20 +159,29 @@ impl Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Format,
-    Rows,
+    Rows(Effect),
     Position,
     Key,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Format, Self::Rows, Self::Position, Self::Key];
+    const ALL: [Self; 6] = [
+        Self::Format,
+        Self::Rows(Effect::Insert),
+        Self::Position,
+        Self::Key,
+        Self::Rows(Effect::Upsert),
+        Self::Rows(Effect::Delete),
+    ];
 
     fn code(self) -> u32 {
         match self {
             Self::Format => 1,
-            Self::Rows => 2,
+            Self::Rows(Effect::Insert) => 2,
             Self::Position => 3,
             Self::Key => 4,
+            Self::Rows(Effect::Upsert) => 5,
+            Self::Rows(Effect::Delete) => 6,
         }
     }
 }

@@ -81,7 +81,7 @@ impl Note {
                 let fact = KeyFact { lsn: change(number(0)), at_ms: number(1), rows: number(2), refused: number(3) };
                 Some(Self::Key { table, key: name, fact })
             }
-            Kind::Format | Kind::Rows => None,
+            Kind::Format | Kind::Rows(_) => None,
         }
     }
 }

@@ -15,7 +15,7 @@ use arrow::buffer::Buffer;
 use crate::catalog::name::Oid;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Lsn;
-use crate::log::frame::{self, HEADER_BYTES, Header, Kind};
+use crate::log::frame::{self, Effect, HEADER_BYTES, Header, Kind};
 use crate::log::note::Note;
 use crate::log::rows::Decoder;
 use crate::log::segment::{self, Sealed};
@@ -31,8 +31,9 @@ pub enum Logged<'decoder> {
 pub struct LoggedRows<'decoder> {
     /// The number of the change.
     pub lsn: Lsn,
-    /// The table that they were added to.
+    /// The table that they change.
     pub table: Oid,
+    pub effect: Effect,
     message: Buffer,
     decoder: &'decoder mut Decoder,
 }
@@ -132,11 +133,12 @@ impl Reader<'_> {
                     Kind::Format => {
                         decoders.insert(part.format, Decoder::new(part.message).map_err(undecodable)?);
                     }
-                    Kind::Rows => {
+                    Kind::Rows(effect) => {
                         let decoder = decoders.get_mut(&part.format).ok_or_else(|| {
                             damage(self.path, self.at, "it has rows of a format that was never stated")
                         })?;
-                        let rows = LoggedRows { lsn: header.lsn, table: part.table, message: part.message, decoder };
+                        let (lsn, table) = (header.lsn, part.table);
+                        let rows = LoggedRows { lsn, table, effect, message: part.message, decoder };
                         visit(Logged::Rows(rows)).map_err(undecodable)?;
                     }
                     Kind::Position | Kind::Key => {

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 use tempfile::TempDir;
 
-use super::{Durability, Frame, KeyFact, Log, LogOptions, Logged, Lsn, News, Note, Opened, RowFormat};
+use super::{Durability, Effect, Frame, KeyFact, Log, LogOptions, Logged, Lsn, News, Note, Opened, RowFormat};
 use crate::catalog::name::Oid;
 use crate::error::{ErrorKind, Result};
 
@@ -29,7 +29,7 @@ fn frame(parts: &[(Oid, &[i64])]) -> Frame {
     let mut frame = Frame::default();
     for (table, numbers) in parts {
         let batch = rows(numbers);
-        frame.push(*table, &RowFormat::new(batch.schema()).unwrap(), &batch).unwrap();
+        frame.push(*table, Effect::Insert, &RowFormat::new(batch.schema()).unwrap(), &batch).unwrap();
     }
     frame
 }

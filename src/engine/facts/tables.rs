@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::common::ScalarValue;
 use futures::future::BoxFuture;
 
-use crate::buffer::DbVersion;
+use crate::buffer::{DbVersion, Tail};
 use crate::catalog::definition::{RelationDef, TableDef};
 use crate::engine::facts::shapes::Shape;
 use crate::engine::facts::{Fact, FactContext, Key, Maker, Row};
@@ -76,7 +76,7 @@ fn tables(context: &FactContext, shape: &'static Shape, key: Option<&Key>) -> Re
             Some(Ok((snapshot, tail, watermark))) => row
                 .set("version", snapshot.version)
                 .set("committed_at", moment_of_ms(snapshot.committed_at_ms))
-                .set("rows", optional_count(snapshot.files().rows().map(|rows| rows + tail.rows() as u64)))
+                .set("rows", optional_count(rows(snapshot, tail)))
                 .set("files", count(snapshot.files().len()))
                 .set("bytes", count(snapshot.files().size_bytes()))
                 .set("tail_rows", count(tail.rows()))
@@ -86,6 +86,12 @@ fn tables(context: &FactContext, shape: &'static Shape, key: Option<&Key>) -> Re
         })
     });
     Ok(rows.collect())
+}
+
+/// The rows of a table; unknown where some take the place of others, which may be there.
+fn rows(snapshot: &Snapshot, tail: &Tail) -> Option<u64> {
+    let in_files = snapshot.files().rows().filter(|rows| *rows == 0 || !tail.has_keys())?;
+    Some(in_files + tail.rows() as u64)
 }
 
 /// The tables that can be read, with their snapshots.

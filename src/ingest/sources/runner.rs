@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::buffer::{Addition, TableChanges};
+use crate::buffer::{Addition, Rows, TableChanges};
 use crate::catalog::definition::SourceDef;
 use crate::engine::Engine;
 use crate::engine::facts::sources::SourceState;
@@ -95,7 +95,7 @@ async fn read(
 async fn add(engine: &Arc<Engine>, source: &SourceDef, limits: DecodeLimits, chunk: Chunk) -> Result<(u64, u64)> {
     let Some(format) = chunk.format else {
         let positions = chunk.positions.into_iter().map(|(name, value)| (source.table, name, value)).collect();
-        let rows = chunk.also.iter().map(|(relation, rows)| (&**relation, vec![rows.clone()])).collect();
+        let rows = chunk.also.iter().map(|(relation, rows)| Rows::inserted(relation, vec![rows.clone()])).collect();
         engine.buffer().add(Addition { rows, positions, key: None }, Durability::Synced).await?;
         return Ok((0, 0));
     };
