@@ -62,7 +62,7 @@ impl Engine {
             let rows = self.delete_all(scope, &target, "DELETE", cancel).await?;
             return Ok(Affected { rows, returned: None });
         }
-        let (writer, scope) = self.lock(scope, &target).await?;
+        let (writer, scope) = self.lock_rows(scope, &target).await?;
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
         let matching = self.matching(&scope, &target, delete, &types).await?;
         let hits = self.hits(&scope, bound(matching, parameters)?, cancel).await?;
@@ -109,7 +109,7 @@ impl Engine {
     }
 
     async fn delete_all(&self, scope: &Scope, target: &Target, word: &str, cancel: &CancellationToken) -> Result<u64> {
-        let (writer, scope) = self.lock(scope, target).await?;
+        let (writer, scope) = self.lock_rows(scope, target).await?;
         let files = writer.snapshot().files().clone();
         if files.is_empty() {
             return Ok(0);

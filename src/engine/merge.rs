@@ -85,7 +85,7 @@ impl Engine {
     ) -> Result<Affected> {
         let target = Target::of_factor(scope, &merge.table)?;
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
-        let (writer, scope) = self.lock(scope, &target).await?;
+        let (writer, scope) = self.lock_rows(scope, &target).await?;
         let (source, _held) = self.merge_source(&scope, &merge.source, parameters, cancel).await?;
         let mut plan = self.merge_plan(&scope, target, merge, source, &types).await?;
         plan.bind(parameters)?;

@@ -104,6 +104,15 @@ pub(in crate::engine) fn placed_scan(
 }
 
 impl Engine {
+    /// As [`Engine::lock`], for who changes rows by what they hold: nobody else who does so is at work, not even by way of
+    /// the tail.
+    pub(in crate::engine) async fn lock_rows(&self, scope: &Scope, target: &Target) -> Result<(TableWriter, Scope)> {
+        let rows = self.buffer().row_lock(target.relation.oid)?.read_owned().await;
+        let (mut writer, scope) = self.lock(scope, target).await?;
+        writer.hold(rows);
+        Ok((writer, scope))
+    }
+
     /// Locks the target for writing, and gives the scope that sees the version it will be based on. Who held the lock
     /// before may have changed the definition that the statement was planned against: then the error is 40001.
     pub(in crate::engine) async fn lock(&self, scope: &Scope, target: &Target) -> Result<(TableWriter, Scope)> {

@@ -79,7 +79,7 @@ impl Engine {
             return self.merge_returning(scope, &merge, update.returning.as_deref(), parameters, cancel).await;
         }
         let target = Target::of_factor(scope, &update.table.relation)?;
-        let (writer, scope) = self.lock(scope, &target).await?;
+        let (writer, scope) = self.lock_rows(scope, &target).await?;
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
         let plan = self.update_plan(&scope, &target, update, &types).await?;
         let hits = self.hits(&scope, bound(plan.matching, parameters)?, cancel).await?;

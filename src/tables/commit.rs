@@ -32,6 +32,8 @@ pub struct FileWriter {
 pub struct TableWriter {
     files: FileWriter,
     _lock: OwnedMutexGuard<()>,
+    /// Whatever else is held until the commit has ended, however it ends.
+    held: Option<Box<dyn Send + Sync>>,
 }
 
 impl Deref for TableWriter {
@@ -54,7 +56,7 @@ impl FileWriter {
     }
 
     pub(in crate::tables) fn locked(self, guard: OwnedMutexGuard<()>) -> TableWriter {
-        TableWriter { files: self, _lock: guard }
+        TableWriter { files: self, _lock: guard, held: None }
     }
 
     /// What the next change is made from; after a commit, what it made.
@@ -120,6 +122,11 @@ impl FileWriter {
 }
 
 impl TableWriter {
+    /// Holds this as long as the right to commit.
+    pub fn hold(&mut self, held: impl Send + Sync + 'static) {
+        self.held = Some(Box::new(held));
+    }
+
     /// Makes the change visible and durable, or leaves the table as it is and deletes the files. Commits of others in
     /// between are followed where [`Reads`] allows it; otherwise the error is 40001.
     pub async fn commit(&mut self, change: Change) -> Result<Arc<Snapshot>> {
