@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use url::Url;
 
 use crate::buffer::{Buffer, BufferOptions};
@@ -55,29 +56,31 @@ pub struct Database {
 
 impl Database {
     /// Opens a database; its folder is made if there is none.
-    pub async fn open(config: Config) -> Result<Arc<Self>> {
-        Self::open_with(config, Clock::Real).await
+    pub fn open(config: Config) -> BoxFuture<'static, Result<Arc<Self>>> {
+        Self::open_with(config, Clock::Real)
     }
 
     /// As [`Database::open`], with time passed in.
-    pub async fn open_with(config: Config, clock: Clock) -> Result<Arc<Self>> {
-        let folder = config.folder.clone();
-        make_private_folder(&folder)?;
-        let lock = FolderLock::take(&folder)?;
-        let catalog = Catalog::open(&folder.join("catalog.sqlite"))?;
-        let stores = Arc::new(Stores::new(config.store_options.clone())?);
-        let options = BufferOptions {
-            log: LogOptions { segment_bytes: config.log_segment_bytes, ..LogOptions::default() },
-            tail_bytes_max: config.tail_bytes_max,
-        };
-        let buffer = Buffer::open(catalog, Arc::clone(&stores), clock, &folder.join(LOG), options).await?;
-        let buffer = Arc::new(buffer);
-        clear_spill(&folder.join(SPILL))?;
-        let engine = Engine::new(engine_config(&config, &folder)?, Arc::clone(&buffer))?;
-        let server = Arc::new(Server::new(engine, buffer, config.clone(), lock));
-        flusher::start(&server);
-        server.sources().start();
-        Ok(Arc::new(Self { server, config }))
+    pub fn open_with(config: Config, clock: Clock) -> BoxFuture<'static, Result<Arc<Self>>> {
+        Box::pin(async move {
+            let folder = config.folder.clone();
+            make_private_folder(&folder)?;
+            let lock = FolderLock::take(&folder)?;
+            let catalog = Catalog::open(&folder.join("catalog.sqlite"))?;
+            let stores = Arc::new(Stores::new(config.store_options.clone())?);
+            let options = BufferOptions {
+                log: LogOptions { segment_bytes: config.log_segment_bytes, ..LogOptions::default() },
+                tail_bytes_max: config.tail_bytes_max,
+            };
+            let buffer = Buffer::open(catalog, Arc::clone(&stores), clock, &folder.join(LOG), options).await?;
+            let buffer = Arc::new(buffer);
+            clear_spill(&folder.join(SPILL))?;
+            let engine = Engine::new(engine_config(&config, &folder)?, Arc::clone(&buffer))?;
+            let server = Arc::new(Server::new(engine, buffer, config.clone(), lock));
+            flusher::start(&server);
+            server.sources().start();
+            Ok(Arc::new(Self { server, config }))
+        })
     }
 
     /// A session of the first role, for programs that embed the database.
@@ -114,26 +117,30 @@ impl Database {
 
     /// Starts no more statements, waits for running ones until `shutdown_deadline_ms`, then cancels them. The folder may
     /// then be opened again.
-    pub async fn close(&self) -> Result<()> {
-        self.close_within(Duration::from_millis(self.config.shutdown_deadline_ms)).await
+    pub fn close(&self) -> BoxFuture<'_, Result<()>> {
+        self.close_within(Duration::from_millis(self.config.shutdown_deadline_ms))
     }
 
     /// As [`Database::close`], with another deadline for statements that run.
-    pub async fn close_within(&self, deadline: Duration) -> Result<()> {
-        self.server.sources().close().await;
-        self.server.drain(deadline).await?;
-        if let Err(error) = flusher::flush_all(&self.server).await {
-            tracing::warn!(%error, "rows stay in the log until the next start");
-        }
-        self.server.release(deadline).await;
-        Ok(())
+    pub fn close_within(&self, deadline: Duration) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.server.sources().close().await;
+            self.server.drain(deadline).await?;
+            if let Err(error) = flusher::flush_all(&self.server).await {
+                tracing::warn!(%error, "rows stay in the log until the next start");
+            }
+            self.server.release(deadline).await;
+            Ok(())
+        })
     }
 
     /// Looks at every part of a database folder that no server has open.
-    pub async fn check(config: Config) -> Result<Report> {
-        let folder = config.folder.clone();
-        let _lock = FolderLock::take(&folder)?;
-        check::run(&config, &folder).await
+    pub fn check(config: Config) -> BoxFuture<'static, Result<Report>> {
+        Box::pin(async move {
+            let folder = config.folder.clone();
+            let _lock = FolderLock::take(&folder)?;
+            check::run(&config, &folder).await
+        })
     }
 }
 

@@ -37,6 +37,7 @@ mod shape;
 mod source;
 mod statement;
 mod transaction;
+pub mod walk;
 
 #[cfg(test)]
 mod tests;

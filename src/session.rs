@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 use crate::catalog::pg_type::PgType;
@@ -101,24 +102,26 @@ impl Session {
     }
 
     /// Runs the statements of a text one after the other, and gives the last one's answer.
-    pub async fn sql(&self, text: &str) -> Result<Reply> {
-        self.sql_with(text, Vec::new()).await
+    pub fn sql<'a>(&'a self, text: &'a str) -> BoxFuture<'a, Result<Reply>> {
+        self.sql_with(text, Vec::new())
     }
 
     /// As [`Session::sql`], with values for `$1`, `$2`, ...
-    pub async fn sql_with(&self, text: &str, parameters: Vec<ScalarValue>) -> Result<Reply> {
-        let types: Vec<Option<PgType>> =
-            parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
-        let mut last = Reply::Empty;
-        for parsed in self.parse(text)? {
-            // An answer that nobody reads is finished before the next statement starts.
-            if let Reply::Rows(rows) = std::mem::replace(&mut last, Reply::Empty) {
-                rows.collect().await?;
+    pub fn sql_with<'a>(&'a self, text: &'a str, parameters: Vec<ScalarValue>) -> BoxFuture<'a, Result<Reply>> {
+        Box::pin(async move {
+            let types: Vec<Option<PgType>> =
+                parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
+            let mut last = Reply::Empty;
+            for parsed in self.parse(text)? {
+                // An answer that nobody reads is finished before the next statement starts.
+                if let Reply::Rows(rows) = std::mem::replace(&mut last, Reply::Empty) {
+                    rows.collect().await?;
+                }
+                let prepared = self.prepare(&parsed, &types).await?;
+                last = self.execute(&prepared, parameters.clone()).await?;
             }
-            let prepared = self.prepare(&parsed, &types).await?;
-            last = self.execute(&prepared, parameters.clone()).await?;
-        }
-        Ok(last)
+            Ok(last)
+        })
     }
 
     /// Where the session stands between statements.

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -49,34 +50,36 @@ pub struct Server {
 
 impl Server {
     /// Opens the listeners that the database's configuration names; port 0 picks a free one.
-    pub async fn start(database: &Arc<Database>) -> Result<Self> {
-        let config = database.config();
-        let tls = tls(config)?;
-        let mut server = Self {
-            database: Arc::clone(database),
-            postgres: None,
-            http: None,
-            stopping: CancellationToken::new(),
-            killed: CancellationToken::new(),
-            stopped: CancellationToken::new(),
-            postgres_task: None,
-            http_task: None,
-        };
-        if let Some(listener) = listen(config.pg.as_ref()).await? {
-            server.postgres = Some(listener.local_addr()?);
-            server.postgres_task = Some(server.accept_postgres(listener, tls));
-        }
-        if let Some(listener) = listen(config.http.as_ref()).await? {
-            server.http = Some(listener.local_addr()?);
-            let (stopping, stopped) = (server.stopping.clone(), server.stopped.clone());
-            let serving = http::serve(listener, Arc::clone(database), stopping, stopped);
-            server.http_task = Some(tokio::spawn(async move {
-                if let Err(error) = serving.await {
-                    tracing::error!(%error, "the HTTP listener failed");
-                }
-            }));
-        }
-        Ok(server)
+    pub fn start(database: &Arc<Database>) -> BoxFuture<'_, Result<Self>> {
+        Box::pin(async move {
+            let config = database.config();
+            let tls = tls(config)?;
+            let mut server = Self {
+                database: Arc::clone(database),
+                postgres: None,
+                http: None,
+                stopping: CancellationToken::new(),
+                killed: CancellationToken::new(),
+                stopped: CancellationToken::new(),
+                postgres_task: None,
+                http_task: None,
+            };
+            if let Some(listener) = listen(config.pg.as_ref()).await? {
+                server.postgres = Some(listener.local_addr()?);
+                server.postgres_task = Some(server.accept_postgres(listener, tls));
+            }
+            if let Some(listener) = listen(config.http.as_ref()).await? {
+                server.http = Some(listener.local_addr()?);
+                let (stopping, stopped) = (server.stopping.clone(), server.stopped.clone());
+                let serving = http::serve(listener, Arc::clone(database), stopping, stopped);
+                server.http_task = Some(tokio::spawn(async move {
+                    if let Err(error) = serving.await {
+                        tracing::error!(%error, "the HTTP listener failed");
+                    }
+                }));
+            }
+            Ok(server)
+        })
     }
 
     /// Where PostgreSQL clients connect.
@@ -91,19 +94,21 @@ impl Server {
 
     /// Stops: no new clients, idle ones are told, running statements may end until `shutdown_deadline_ms`. HTTP answers to
     /// the end, so that whoever asks `/readyz` sees it stop.
-    pub async fn stop(mut self) -> Result<()> {
-        self.stopping.cancel();
-        let closed = self.stop_postgres().await;
-        self.stopped.cancel();
-        if let Some(mut task) = self.http_task.take() {
-            let clock = self.database.server().clock().clone();
-            // A client that never ends its request does not hold the server.
-            tokio::select! {
-                _ = &mut task => {}
-                () = clock.sleep(LAST_WORDS) => task.abort(),
+    pub fn stop(mut self) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            self.stopping.cancel();
+            let closed = self.stop_postgres().await;
+            self.stopped.cancel();
+            if let Some(mut task) = self.http_task.take() {
+                let clock = self.database.server().clock().clone();
+                // A client that never ends its request does not hold the server.
+                tokio::select! {
+                    _ = &mut task => {}
+                    () = clock.sleep(LAST_WORDS) => task.abort(),
+                }
             }
-        }
-        closed
+            closed
+        })
     }
 
     async fn stop_postgres(&mut self) -> Result<()> {

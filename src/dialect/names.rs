@@ -1,6 +1,7 @@
 //! Names as sqlparser gives them to names as the catalog knows them: folded to lower case unless quoted.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{self, Expr, Ident, Visit, Visitor};
@@ -8,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{self, Expr, Ident, Visit, Visitor};
 use crate::catalog::name::ObjectName;
 use crate::dialect::copy::CopySource;
 use crate::dialect::statement::Statement;
+use crate::dialect::walk;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The one database of a server; `headwater.public.t` names it, any other first part is another database.
@@ -66,15 +68,14 @@ pub fn relation_names(statement: &Statement) -> Vec<ObjectName> {
 fn names_in(part: &impl Visit) -> Vec<ObjectName> {
     struct Names(Vec<ObjectName>);
     impl Visitor for Names {
-        type Break = ();
-        fn pre_visit_relation(&mut self, relation: &ast::ObjectName) -> ControlFlow<()> {
+        type Break = Infallible;
+        fn pre_visit_relation(&mut self, relation: &ast::ObjectName) -> ControlFlow<Infallible> {
             self.0.extend(object_name(relation));
             ControlFlow::Continue(())
         }
     }
     let mut names = Names(Vec::new());
-    // The visitor never breaks.
-    let _ = part.visit(&mut names);
+    let ControlFlow::Continue(()) = walk::look(part, &mut names);
     names.0
 }
 
@@ -87,8 +88,8 @@ pub(super) fn fold(text: &str) -> String {
 pub fn column_names(expression: &Expr) -> Vec<String> {
     struct Names(BTreeSet<String>);
     impl Visitor for Names {
-        type Break = ();
-        fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<()> {
+        type Break = Infallible;
+        fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Infallible> {
             match expression {
                 Expr::Identifier(name) => self.0.insert(identifier(name)),
                 Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|name| self.0.insert(identifier(name))),
@@ -98,7 +99,6 @@ pub fn column_names(expression: &Expr) -> Vec<String> {
         }
     }
     let mut names = Names(BTreeSet::new());
-    // The visitor never breaks.
-    let _ = expression.visit(&mut names);
+    let ControlFlow::Continue(()) = walk::look(expression, &mut names);
     names.0.into_iter().collect()
 }

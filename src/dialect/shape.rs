@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, VisitMut, VisitorMut};
 
+use crate::dialect::walk;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The most levels that an expression keeps after balancing.
@@ -17,7 +18,7 @@ pub(super) fn settle(tree: &mut impl VisitMut, is_deep: bool) -> Result<()> {
     if !is_deep {
         return Ok(());
     }
-    match tree.visit(&mut Shape { depth: 0 }) {
+    match walk::change(tree, &mut Shape { depth: 0 }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Error::new(ErrorKind::StatementTooComplex, "stack depth limit exceeded")
             .detail(format!("An expression is more than {DEPTH_MAX} levels deep."))

@@ -14,7 +14,6 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::proto::ExecutionPlanEncodeCtx;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -113,9 +112,10 @@ impl ExecutionPlan for CompactExec {
     }
 
     /// It changes no row: another machine runs its input.
+    #[cfg(any(test, feature = "proto"))]
     fn try_to_proto(
         &self,
-        context: &ExecutionPlanEncodeCtx<'_>,
+        context: &datafusion::physical_plan::proto::ExecutionPlanEncodeCtx<'_>,
     ) -> Result<Option<datafusion_proto::protobuf::PhysicalPlanNode>> {
         context.encode_child(&self.input).map(Some)
     }

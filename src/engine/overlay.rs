@@ -17,6 +17,7 @@ use crate::catalog::Found;
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::{ObjectName, Oid};
 use crate::dialect;
+use crate::dialect::walk;
 use crate::engine::scan::table_provider;
 use crate::engine::values::constant;
 use crate::engine::{Engine, Scope, changes, read_files};
@@ -53,7 +54,7 @@ impl Overlay {
 
     /// Puts internal names where `tree` names relations that were opened.
     pub(in crate::engine) fn rename<T: VisitMut>(&self, scope: &Scope, tree: &mut T) -> Result<()> {
-        match tree.visit(&mut Rename { overlay: self, view: scope.view_oid() }) {
+        match walk::change(tree, &mut Rename { overlay: self, view: scope.view_oid() }) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(error) => Err(error),
         }
@@ -159,7 +160,7 @@ fn search<T: Visit>(
     found: &mut Vec<(Scope, Wanted)>,
     views: &mut Vec<Arc<RelationDef>>,
 ) -> Result<()> {
-    match tree.visit(&mut Search { scope, found, views }) {
+    match walk::look(tree, &mut Search { scope, found, views }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }

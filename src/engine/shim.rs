@@ -11,9 +11,10 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::optimizer::{Optimizer, OptimizerRule};
-use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Select, TableFactor, VisitorMut};
 
 use crate::catalog::Snapshot;
+use crate::dialect::walk;
 use crate::error::Result;
 
 mod aggregates;
@@ -60,7 +61,7 @@ pub struct ShimContext<'a> {
 /// Rewrites a query. Its columns then have internal names: [`shown_name`] gives those for clients.
 pub fn rewrite_query(query: &mut Query, context: &ShimContext<'_>) -> Result<()> {
     let mut pass = Pass { context, outputs: outputs::Outputs::new(context) };
-    match query.visit(&mut pass) {
+    match walk::change(query, &mut pass) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }
@@ -69,7 +70,7 @@ pub fn rewrite_query(query: &mut Query, context: &ShimContext<'_>) -> Result<()>
 /// Rewrites an expression that stands alone: a default, a check, a SET clause.
 pub fn rewrite_expression(expression: &mut Expr, context: &ShimContext<'_>) -> Result<()> {
     let mut pass = Pass { context, outputs: outputs::Outputs::new(context) };
-    match expression.visit(&mut pass) {
+    match walk::change(expression, &mut pass) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
     }

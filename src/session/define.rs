@@ -1,10 +1,11 @@
 //! CREATE VIEW, CREATE SCHEMA, COMMENT, DROP and ALTER SCHEMA: changes of the catalog alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast::{self, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{self, Visitor};
 
 use crate::buffer::{DbVersion, TableChanges};
 use crate::catalog::Found;
@@ -12,6 +13,7 @@ use crate::catalog::definition::{ColumnDef, RelationDef, RelationKind, ViewDef};
 use crate::catalog::describe as described;
 use crate::catalog::name::{ObjectName, Oid};
 use crate::dialect;
+use crate::dialect::walk;
 use crate::dialect::{AlterSchema, Comment, CommentTarget, CreateSchema, CreateView, Drop, DropKind, SchemaChange};
 use crate::engine::Scope;
 use crate::error::{Error, ErrorKind, Result};
@@ -243,9 +245,9 @@ fn bindings(scope: &Scope, query: &ast::Query) -> BTreeMap<String, Oid> {
         found: BTreeMap<String, Oid>,
     }
     impl Visitor for Names<'_> {
-        type Break = ();
+        type Break = Infallible;
 
-        fn pre_visit_relation(&mut self, relation: &ast::ObjectName) -> ControlFlow<()> {
+        fn pre_visit_relation(&mut self, relation: &ast::ObjectName) -> ControlFlow<Infallible> {
             if let Ok(name) = dialect::object_name(relation)
                 && let Some(Found::Relation(found)) = self.scope.version.catalog.find(&name, self.scope.search_path())
             {
@@ -255,7 +257,6 @@ fn bindings(scope: &Scope, query: &ast::Query) -> BTreeMap<String, Oid> {
         }
     }
     let mut names = Names { scope, found: BTreeMap::new() };
-    // The visitor never breaks.
-    let _: ControlFlow<()> = query.visit(&mut names);
+    let ControlFlow::Continue(()) = walk::look(query, &mut names);
     names.found
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema};
 use arrow::record_batch::RecordBatch;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use parquet::arrow::ArrowWriter;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -67,15 +68,24 @@ impl fmt::Display for OutputFormat {
 
 impl Session {
     /// Writes all rows in a format, in the session's time zone, and gives the statement's tag.
-    pub async fn write_rows(&self, rows: Rows, format: OutputFormat, out: &mut (dyn Write + Send)) -> Result<Tag> {
-        let style = self.style(&rows.columns);
-        write_rows(rows, format, &style, out).await
+    pub fn write_rows<'a>(
+        &'a self,
+        rows: Rows,
+        format: OutputFormat,
+        out: &'a mut (dyn Write + Send),
+    ) -> BoxFuture<'a, Result<Tag>> {
+        Box::pin(async move {
+            let style = self.style(&rows.columns);
+            write_rows(rows, format, &style, out).await
+        })
     }
 
     /// Writes the rows of `COPY ... TO STDOUT` as its options say.
-    pub async fn write_copy(&self, copy: CopyOut, out: &mut (dyn Write + Send)) -> Result<Tag> {
-        let style = self.style(&copy.rows.columns);
-        write_copy(copy, &style, out).await
+    pub fn write_copy<'a>(&'a self, copy: CopyOut, out: &'a mut (dyn Write + Send)) -> BoxFuture<'a, Result<Tag>> {
+        Box::pin(async move {
+            let style = self.style(&copy.rows.columns);
+            write_copy(copy, &style, out).await
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::future::BoxFuture;
 
 pub use crate::dialect::CopyVerbosity;
 pub use crate::engine::column::Column;
@@ -84,13 +85,15 @@ impl Rows {
     }
 
     /// Reads everything into memory.
-    pub async fn collect(mut self) -> Result<Vec<RecordBatch>> {
-        use futures::StreamExt;
-        let mut batches = Vec::new();
-        while let Some(batch) = self.stream.next().await {
-            batches.push(batch.map_err(Error::from)?);
-        }
-        Ok(batches)
+    pub fn collect(mut self) -> BoxFuture<'static, Result<Vec<RecordBatch>>> {
+        Box::pin(async move {
+            use futures::StreamExt;
+            let mut batches = Vec::new();
+            while let Some(batch) = self.stream.next().await {
+                batches.push(batch.map_err(Error::from)?);
+            }
+            Ok(batches)
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -47,50 +48,54 @@ impl Prepared {
 
 impl Session {
     /// Finds a statement's parameters and columns. `types` are those that the client has given.
-    pub async fn prepare(&self, parsed: &Parsed, types: &[Option<PgType>]) -> Result<Prepared> {
-        self.refuse_when_failed(&parsed.statement)?;
-        let described = self.describe(parsed, types).await;
-        described.map_err(|error| self.failed_and_counted(parsed.origin.located(error)))
+    pub fn prepare<'a>(&'a self, parsed: &'a Parsed, types: &'a [Option<PgType>]) -> BoxFuture<'a, Result<Prepared>> {
+        Box::pin(async move {
+            self.refuse_when_failed(&parsed.statement)?;
+            let described = self.describe(parsed, types).await;
+            described.map_err(|error| self.failed_and_counted(parsed.origin.located(error)))
+        })
     }
 
     /// Runs a prepared statement with values for its parameters.
-    pub async fn execute(&self, prepared: &Prepared, parameters: Vec<ScalarValue>) -> Result<Reply> {
-        self.refuse_when_failed(&prepared.parsed.statement)?;
-        if parameters.len() != prepared.parameters.len() {
-            return Err(self.failed_and_counted(Error::new(
-                ErrorKind::ProtocolViolation,
-                format!(
-                    "{} parameters were given, the statement needs {}",
-                    parameters.len(),
-                    prepared.parameters.len()
-                ),
-            )));
-        }
-        let token = self.canceller.begin();
-        // After `begin`: a closing server sees the statement, or the statement sees that it closes.
-        if let Err(error) = self.server.sessions().refuse_when_closing() {
-            self.canceller.end();
-            return Err(self.failed_and_counted(error));
-        }
-        let mut running = Running {
-            origin: prepared.parsed.origin.clone(),
-            canceller: self.canceller.clone(),
-            token: token.clone(),
-            timer: self.start_timer(),
-            measured: Measured::start(self.server.metrics(), self.server.clock()),
-            noted: self.server.statements().start(self.pid, &self.login, &prepared.parsed.shown()),
-        };
-        let progress = Arc::clone(running.noted.progress());
-        let run = execute::run(self, prepared, parameters, &progress, &token);
-        let outcome = run.instrument(running.noted.span()).await;
-        match outcome {
-            Ok(reply) => Ok(running.around(reply)),
-            Err(error) => {
-                let error = self.failed_and_counted(prepared.parsed.origin.located(error));
-                running.noted.failed(&error);
-                Err(error)
+    pub fn execute<'a>(&'a self, prepared: &'a Prepared, parameters: Vec<ScalarValue>) -> BoxFuture<'a, Result<Reply>> {
+        Box::pin(async move {
+            self.refuse_when_failed(&prepared.parsed.statement)?;
+            if parameters.len() != prepared.parameters.len() {
+                return Err(self.failed_and_counted(Error::new(
+                    ErrorKind::ProtocolViolation,
+                    format!(
+                        "{} parameters were given, the statement needs {}",
+                        parameters.len(),
+                        prepared.parameters.len()
+                    ),
+                )));
             }
-        }
+            let token = self.canceller.begin();
+            // After `begin`: a closing server sees the statement, or the statement sees that it closes.
+            if let Err(error) = self.server.sessions().refuse_when_closing() {
+                self.canceller.end();
+                return Err(self.failed_and_counted(error));
+            }
+            let mut running = Running {
+                origin: prepared.parsed.origin.clone(),
+                canceller: self.canceller.clone(),
+                token: token.clone(),
+                timer: self.start_timer(),
+                measured: Measured::start(self.server.metrics(), self.server.clock()),
+                noted: self.server.statements().start(self.pid, &self.login, &prepared.parsed.shown()),
+            };
+            let progress = Arc::clone(running.noted.progress());
+            let run = execute::run(self, prepared, parameters, &progress, &token);
+            let outcome = run.instrument(running.noted.span()).await;
+            match outcome {
+                Ok(reply) => Ok(running.around(reply)),
+                Err(error) => {
+                    let error = self.failed_and_counted(prepared.parsed.origin.located(error));
+                    running.noted.failed(&error);
+                    Err(error)
+                }
+            }
+        })
     }
 
     /// In a failed transaction only its end is accepted.

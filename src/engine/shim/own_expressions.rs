@@ -4,6 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{Expr, Query, Visit, VisitMut, Visitor, VisitorMut};
 
+use crate::dialect::walk;
+
 /// Calls `change` for every expression of `part` outside of its subqueries, leaves first, until it breaks.
 pub(super) fn change<E>(part: &mut impl VisitMut, change: impl FnMut(&mut Expr) -> ControlFlow<E>) -> ControlFlow<E> {
     struct Own<F>(usize, F);
@@ -26,7 +28,7 @@ pub(super) fn change<E>(part: &mut impl VisitMut, change: impl FnMut(&mut Expr) 
         }
     }
 
-    part.visit(&mut Own(0, change))
+    walk::change(part, &mut Own(0, change))
 }
 
 /// True when one of the expressions of `part` outside of its subqueries is what `is_wanted` looks for.
@@ -51,5 +53,5 @@ pub(super) fn any(part: &impl Visit, is_wanted: impl Fn(&Expr) -> bool) -> bool 
         }
     }
 
-    part.visit(&mut Own(0, is_wanted)).is_break()
+    walk::look(part, &mut Own(0, is_wanted)).is_break()
 }

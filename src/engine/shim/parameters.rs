@@ -7,12 +7,13 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Expr, LimitClause, Query, Value, Visit, Visitor};
 
 use crate::catalog::pg_type::PgType;
+use crate::dialect::walk;
 use crate::engine::shim::types;
 
 /// The given types, and those of parameters that are cast where they stand.
 pub fn written_types(node: &impl Visit, given: &[Option<PgType>]) -> Vec<Option<PgType>> {
     let mut found = Found { types: given.to_vec() };
-    let ControlFlow::Continue(()) = node.visit(&mut found);
+    let ControlFlow::Continue(()) = walk::look(node, &mut found);
     found.types
 }
 

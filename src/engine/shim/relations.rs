@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableAliasColumnDef, TableFactor, Value,
 };
 
+use crate::dialect::walk;
 use crate::engine::shim::expressions::{call, unqualify};
 use crate::error::{Error, Result};
 
@@ -89,13 +90,12 @@ fn expressions(arguments: &[FunctionArg]) -> Result<Vec<Expr>> {
 
 /// True when no column can be in the expression.
 pub(super) fn is_constant(expr: &Expr) -> bool {
-    let found = datafusion::sql::sqlparser::ast::visit_expressions(expr, |expr| match expr {
-        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. } | Expr::Subquery(_) => {
-            std::ops::ControlFlow::Break(())
-        }
-        _ => std::ops::ControlFlow::Continue(()),
-    });
-    found.is_continue()
+    !walk::any_expression(expr, |expr| {
+        matches!(
+            expr,
+            Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::CompoundFieldAccess { .. } | Expr::Subquery(_)
+        )
+    })
 }
 
 /// A function in FROM is named like itself; its only column like its alias.

@@ -10,12 +10,13 @@ use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments,
     GroupByExpr, Ident, JoinOperator, LambdaFunction, LambdaFunctionParameter, LambdaSyntax, LimitClause,
     OneOrManyWithParens, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TableFactor,
-    TableWithJoins, UnaryOperator, Value,
+    TableWithJoins, UnaryOperator, Value, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::catalog::name::ObjectName;
+use crate::dialect::walk;
 use crate::engine::facts::shapes;
 use crate::engine::functions::SINGLE_VALUE;
 use crate::engine::shim::expressions::{call, take};
@@ -430,14 +431,23 @@ pub(super) fn skip_what_never_runs(select: &mut Select, context: &ShimContext<'_
     }
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-            let _ = datafusion::sql::sqlparser::ast::visit_expressions_mut(expr, |expr| {
-                let is_array = matches!(&*expr, Expr::Function(Function { args: FunctionArguments::Subquery(_), .. }));
-                if is_array || matches!(expr, Expr::Subquery(_)) {
-                    *expr = Expr::value(Value::Null);
-                }
-                ControlFlow::<()>::Continue(())
-            });
+            let ControlFlow::Continue(()) = walk::change(expr, &mut NoSubqueries);
         }
+    }
+}
+
+/// Makes subqueries NULL.
+struct NoSubqueries;
+
+impl VisitorMut for NoSubqueries {
+    type Break = Infallible;
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Infallible> {
+        let is_array = matches!(&*expr, Expr::Function(Function { args: FunctionArguments::Subquery(_), .. }));
+        if is_array || matches!(expr, Expr::Subquery(_)) {
+            *expr = Expr::value(Value::Null);
+        }
+        ControlFlow::Continue(())
     }
 }
 

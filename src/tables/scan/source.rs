@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
+use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource, ParquetSource};
@@ -16,18 +16,15 @@ use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
-use datafusion::physical_plan::proto::ExecutionPlanEncodeCtx;
 use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
 use datafusion_datasource::morsel::Morselizer;
-use datafusion_proto::protobuf::PhysicalPlanNode;
 use object_store::ObjectStore;
-
-use crate::error::Error;
 
 /// A Parquet source with something that its serialised form lacks.
 #[derive(Clone)]
 pub(super) struct GuardedSource {
     inner: Arc<dyn FileSource>,
+    #[cfg_attr(not(any(test, feature = "proto")), expect(dead_code, reason = "this build sends no plans"))]
     sending: Sending,
 }
 
@@ -140,11 +137,12 @@ impl FileSource for GuardedSource {
         self.inner.apply_expressions(f)
     }
 
+    #[cfg(any(test, feature = "proto"))]
     fn try_to_proto(
         &self,
         base: &FileScanConfig,
-        context: &ExecutionPlanEncodeCtx<'_>,
-    ) -> Result<Option<PhysicalPlanNode>> {
+        context: &datafusion::physical_plan::proto::ExecutionPlanEncodeCtx<'_>,
+    ) -> Result<Option<datafusion_proto::protobuf::PhysicalPlanNode>> {
         match (self.sending, self.inner.downcast_ref::<ParquetSource>()) {
             (Sending::WithoutPruning, Some(parquet)) => {
                 let mut options = parquet.table_parquet_options().clone();
@@ -152,9 +150,11 @@ impl FileSource for GuardedSource {
                 options.global.enable_page_index = false;
                 parquet.clone().with_table_parquet_options(options).try_to_proto(base, context)
             }
-            _ => Err(DataFusionError::from(
-                Error::unsupported("a scan of files with deletion vectors cannot be sent to another machine")
-                    .hint("OPTIMIZE ... FULL removes the deleted rows from the table's files."),
+            _ => Err(datafusion::common::DataFusionError::from(
+                crate::error::Error::unsupported(
+                    "a scan of files with deletion vectors cannot be sent to another machine",
+                )
+                .hint("OPTIMIZE ... FULL removes the deleted rows from the table's files."),
             )),
         }
     }
