@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 mod alter_table;
 mod comment;
+mod conflict;
 mod copy;
 mod create_source;
 mod create_table;

@@ -14,6 +14,7 @@ mod assign;
 mod changes;
 pub mod column;
 mod compact;
+mod conflict;
 pub mod context;
 pub mod create;
 mod curve;

@@ -5,6 +5,7 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan};
 
 use crate::catalog::name::{NAME_BYTES_MAX, ObjectName};
+use crate::dialect::conflict;
 use crate::dialect::names::{fold, object_name};
 use crate::dialect::source::{Parsed, Source};
 use crate::dialect::statement::{self, Statement};
@@ -284,7 +285,17 @@ impl<'a> Reader<'a> {
             return Error::new(ErrorKind::SyntaxError, format!("syntax error: {}", lowered(message))).at(position);
         };
         let error = match place {
-            Some(place) => self.unexpected_at(&self.token_at(place)),
+            Some(place) => match self.index_at(place) {
+                Some(at) => {
+                    let token = self.parser.token_at(at);
+                    let before = (0..at).rev().map(|index| &self.parser.token_at(index).token);
+                    if let Some(error) = conflict::refused(&token.token, before.filter(|token| !is_space(token))) {
+                        return error.at(self.position_of(place));
+                    }
+                    self.unexpected_at(token)
+                }
+                None => self.unexpected(),
+            },
             None => self.unexpected_at(&TokenWithSpan::wrap(Token::EOF)),
         };
         error.detail(format!("Expected {expected}."))
@@ -298,13 +309,12 @@ impl<'a> Reader<'a> {
     }
 
     /// The token that starts at a place: the parser's place is at it or a little after.
-    fn token_at(&self, place: Location) -> TokenWithSpan {
+    fn index_at(&self, place: Location) -> Option<usize> {
         let near = self.parser.get_current_index();
-        (near.saturating_sub(200)..near + 200)
-            .map(|index| self.parser.token_at(index))
-            .find(|token| token.span.start == place && !matches!(token.token, Token::EOF))
-            .cloned()
-            .unwrap_or_else(|| self.parser.peek_token())
+        (near.saturating_sub(200)..near + 200).find(|index| {
+            let token = self.parser.token_at(*index);
+            token.span.start == place && !matches!(token.token, Token::EOF)
+        })
     }
 }
 
@@ -322,6 +332,10 @@ impl Cursor {
         self.characters += steps;
         self.bytes
     }
+}
+
+fn is_space(token: &Token) -> bool {
+    matches!(token, Token::Whitespace(_))
 }
 
 pub(super) fn is_word(token: &Token, expected: &str) -> bool {

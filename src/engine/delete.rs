@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::name::ObjectName;
 use crate::catalog::pg_type::PgType;
 use crate::dialect;
-use crate::engine::plan::{Planner, parameters_of};
+use crate::engine::plan::Planner;
 use crate::engine::returning::Described;
 use crate::engine::rewrite::entries;
 use crate::engine::run::bound;
@@ -30,11 +30,7 @@ impl Engine {
     ) -> Result<Described> {
         let target = delete_target(scope, delete)?;
         let matching = self.matching(scope, &target, delete, parameters).await?;
-        let columns = match &delete.returning {
-            Some(items) => Some(self.returning_columns(scope, &target, items).await?),
-            None => None,
-        };
-        Ok(Described { parameters: parameters_of(&matching, parameters)?, columns })
+        self.described(scope, &target, &matching, delete.returning.as_deref(), parameters).await
     }
 
     /// The rows that a DELETE takes away.
@@ -66,7 +62,7 @@ impl Engine {
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
         let matching = self.matching(&scope, &target, delete, &types).await?;
         let hits = self.hits(&scope, bound(matching, parameters)?, cancel).await?;
-        let touched = entries(&writer, hits.paths())?;
+        let touched = entries(writer.snapshot(), hits.paths())?;
         let gone = match delete.returning {
             Some(_) => {
                 let gone = LogicalPlanBuilder::from(target.scan(&scope, Some(touched.clone()))?)

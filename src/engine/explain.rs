@@ -72,6 +72,10 @@ impl Engine {
         let planning = started.elapsed();
         let writes = heading.is_some();
         let mut lines = Vec::from_iter(heading);
+        if let Explained::Insert(ast::Insert { on: Some(ast::OnInsert::OnConflict(on)), .. }) = explained {
+            let is_update = matches!(on.action, ast::OnConflictAction::DoUpdate(_));
+            lines.push(format!("Conflict Resolution: {}", if is_update { "UPDATE" } else { "NOTHING" }));
+        }
         if options.verbose {
             lines.push("Logical plan:".to_owned());
             lines.extend(

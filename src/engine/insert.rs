@@ -17,7 +17,8 @@ use crate::catalog::name::ObjectName;
 use crate::catalog::pg_type::PgType;
 use crate::dialect;
 use crate::engine::assign::{refuse_text_of, type_literal};
-use crate::engine::plan::{Planner, parameters_of};
+use crate::engine::conflict::Conflict;
+use crate::engine::plan::Planner;
 use crate::engine::returning::Described;
 use crate::engine::run::bound;
 use crate::engine::target::Target;
@@ -54,13 +55,6 @@ impl Stored {
     }
 }
 
-/// An INSERT, planned against its target.
-struct InsertPlan {
-    target: Target,
-    /// The rows to store, with the mark behind them.
-    rows: LogicalPlan,
-}
-
 impl Engine {
     /// The parameters and the RETURNING columns of an INSERT.
     pub async fn describe_insert(
@@ -69,12 +63,8 @@ impl Engine {
         insert: &ast::Insert,
         parameters: &[Option<PgType>],
     ) -> Result<Described> {
-        let plan = self.insert_plan(scope, insert, parameters).await?;
-        let columns = match &insert.returning {
-            Some(items) => Some(self.returning_columns(scope, &plan.target, items).await?),
-            None => None,
-        };
-        Ok(Described { parameters: parameters_of(&plan.rows, parameters)?, columns })
+        let (target, plan) = self.explained_insert(scope, insert, parameters).await?;
+        self.described(scope, &target, &plan, insert.returning.as_deref(), parameters).await
     }
 
     /// The rows that an INSERT stores.
@@ -84,8 +74,15 @@ impl Engine {
         insert: &ast::Insert,
         parameters: &[Option<PgType>],
     ) -> Result<(Target, LogicalPlan)> {
-        let plan = self.insert_plan(scope, insert, parameters).await?;
-        Ok((plan.target, plan.rows))
+        let target = target_of(scope, insert)?;
+        let rows = self.insert_plan(scope, &target, insert, parameters).await?;
+        match Conflict::of(&target, insert)? {
+            Some(conflict) => {
+                let plan = self.explained_conflict(scope, &target, &conflict, rows, parameters).await?;
+                Ok((target, plan))
+            }
+            None => Ok((target, rows)),
+        }
     }
 
     /// Inserts the rows of VALUES or a query.
@@ -96,8 +93,12 @@ impl Engine {
         parameters: &[ScalarValue],
         cancel: &CancellationToken,
     ) -> Result<Affected> {
+        let target = target_of(scope, insert)?;
+        if let Some(conflict) = Conflict::of(&target, insert)? {
+            return self.insert_on_conflict(scope, &target, &conflict, insert, parameters, cancel).await;
+        }
         let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
-        let InsertPlan { target, rows } = self.insert_plan(scope, insert, &types).await?;
+        let rows = self.insert_plan(scope, &target, insert, &types).await?;
         let keep = insert.returning.is_some();
         let (rows, seen) = self.unmarked(scope, &target, bound(rows, parameters)?, keep, cancel).await?;
         let stored = self.stored(scope, &target.relation, rows, cancel).await?;
@@ -179,28 +180,23 @@ impl Engine {
         Ok(count)
     }
 
-    async fn insert_plan(
+    /// The rows that an INSERT proposes, with the mark behind them.
+    pub(in crate::engine) async fn insert_plan(
         &self,
         scope: &Scope,
+        target: &Target,
         insert: &ast::Insert,
         parameters: &[Option<PgType>],
-    ) -> Result<InsertPlan> {
-        refuse_extras(insert)?;
-        let ast::TableObject::TableName(name) = &insert.table else {
-            return Err(Error::unsupported("INSERT into a table function is not supported"));
-        };
-        let alias = insert.table_alias.as_ref().map(|alias| &alias.alias);
-        let target = Target::named(scope, name, alias)?;
-        let positions = positions(&target, &insert.columns)?;
+    ) -> Result<LogicalPlan> {
+        let positions = positions(target, &insert.columns)?;
         let mark = mark(lit(MARK_HIT));
         let Some(source) = &insert.source else {
             let one_row = datafusion::logical_expr::LogicalPlanBuilder::empty(true).build()?;
             let fillings = vec![Filling::Default; target.relation.columns.len()];
-            let rows = self.stored_rows(scope, &target.relation, one_row, &fillings, &[mark])?;
-            return Ok(InsertPlan { target, rows });
+            return self.stored_rows(scope, &target.relation, one_row, &fillings, &[mark]);
         };
         let mut source = source.as_ref().clone();
-        let (parameters, defaults) = typed_values(&mut source, &target, &positions, parameters)?;
+        let (parameters, defaults) = typed_values(&mut source, target, &positions, parameters)?;
         let overlay = self.overlay(scope, &source).await?;
         let (plan, _) = Planner::new(scope, &overlay).query(source, &parameters)?;
         let given = plan.schema().fields().len();
@@ -217,12 +213,11 @@ impl Engine {
             if defaults.contains(&from) {
                 continue;
             }
-            refuse_generated(&target, *to)?;
+            refuse_generated(target, *to)?;
             refuse_text_of(&plan, from, &target.relation.columns[*to])?;
             fillings[*to] = Filling::Given(source_column(&plan, from));
         }
-        let rows = self.stored_rows(scope, &target.relation, plan, &fillings, &[mark])?;
-        Ok(InsertPlan { target, rows })
+        self.stored_rows(scope, &target.relation, plan, &fillings, &[mark])
     }
 }
 
@@ -244,15 +239,16 @@ pub(in crate::engine) fn source_column(plan: &LogicalPlan, position: usize) -> E
     Expr::Column(PlanColumn::new(qualifier.cloned(), field.name()))
 }
 
-fn refuse_extras(insert: &ast::Insert) -> Result<()> {
-    if insert.on.is_some() {
-        return Err(Error::unsupported("INSERT ... ON CONFLICT is not supported yet")
-            .hint("Use MERGE INTO ... USING (VALUES ...) AS s ON ... WHEN NOT MATCHED THEN INSERT ..."));
-    }
+fn target_of(scope: &Scope, insert: &ast::Insert) -> Result<Target> {
     if insert.overwrite {
         return Err(Error::unsupported("INSERT OVERWRITE is not supported").hint("TRUNCATE the table, then INSERT."));
     }
-    Ok(())
+    match &insert.table {
+        ast::TableObject::TableName(name) => {
+            Target::named(scope, name, insert.table_alias.as_ref().map(|alias| &alias.alias))
+        }
+        _ => Err(Error::unsupported("INSERT into a table function is not supported")),
+    }
 }
 
 fn refuse_generated(target: &Target, position: usize) -> Result<()> {

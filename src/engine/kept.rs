@@ -1,10 +1,13 @@
 //! Rows in memory that the pool accounts for as long as they are there.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +51,12 @@ impl Kept {
         self.memory.try_grow(batch.get_array_memory_size())?;
         self.batches.push(batch);
         Ok(())
+    }
+
+    /// A plan that reads them; they have to be kept as long.
+    pub fn scan(&self, name: &str) -> Result<LogicalPlan> {
+        let table = MemTable::try_new(Arc::clone(&self.schema), vec![self.batches.clone()])?;
+        Ok(LogicalPlanBuilder::scan(name, provider_as_source(Arc::new(table)), None)?.build()?)
     }
 
     pub fn into_stream(self) -> SendableRecordBatchStream {

@@ -97,7 +97,8 @@ impl Engine {
         let inserted = writer.or_discard(&added, inserted).await?;
         let stored = |files: &[FileEntry]| files.iter().filter_map(FileEntry::live_rows).sum::<u64>();
         let (changed, new) = (touched.values().sum::<u64>(), stored(&inserted));
-        let before = entries(&writer, touched.keys())?.iter().filter_map(|file| file.live_rows()).sum::<u64>();
+        let before =
+            entries(writer.snapshot(), touched.keys())?.iter().filter_map(|file| file.live_rows()).sum::<u64>();
         let deleted = before.saturating_sub(stored(&added));
         added.extend(inserted);
         let removed: Vec<String> = touched.into_keys().collect();
@@ -149,7 +150,7 @@ impl Engine {
         if touched.is_empty() {
             return Ok((Vec::new(), None));
         }
-        let files = entries(writer, touched.keys())?;
+        let files = entries(writer.snapshot(), touched.keys())?;
         let expected = match files.iter().map(|file| file.live_rows()).sum::<Option<u64>>() {
             Some(rows) => rows,
             None => {

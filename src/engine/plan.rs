@@ -3,7 +3,6 @@
 //! Invariant: planning reads nothing from disk. What needs reading (another version of a table, the schema of a
 //! file) is opened before, by [`overlay`](crate::engine::overlay), and found here under an internal name.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
@@ -186,21 +185,20 @@ pub(in crate::engine) fn columns_of(schema: &DFSchema, names: &[String]) -> Arc<
 
 /// The types of a plan's parameters: the client's word first, then what the plan infers, then text.
 pub(in crate::engine) fn parameters_of(plan: &LogicalPlan, given: &[Option<PgType>]) -> Result<Vec<PgType>> {
-    let inferred = plan.get_parameter_fields()?;
-    let numbered: HashMap<usize, PgType> = inferred
-        .into_iter()
-        .filter_map(|(name, field)| {
-            let number = name.strip_prefix('$')?.parse().ok()?;
-            Some((number, field.map_or(PgType::Text, |field| PgType::of(&field))))
-        })
-        .collect();
-    let count = numbered.keys().copied().max().unwrap_or(0).max(given.len());
-    Ok((1..=count)
-        .map(|number| match given.get(number - 1) {
-            Some(Some(pg_type)) => pg_type.clone(),
-            _ => numbered.get(&number).cloned().unwrap_or(PgType::Text),
-        })
-        .collect())
+    Ok(known_parameters(plan, given)?.into_iter().map(|known| known.unwrap_or(PgType::Text)).collect())
+}
+
+/// As [`parameters_of`], without those that nothing tells the type of.
+pub(in crate::engine) fn known_parameters(plan: &LogicalPlan, given: &[Option<PgType>]) -> Result<Vec<Option<PgType>>> {
+    let mut known = given.to_vec();
+    for (name, field) in plan.get_parameter_fields()? {
+        let Some(number) = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok()) else { continue };
+        known.resize(known.len().max(number), None);
+        if let (Some(place), Some(field)) = (number.checked_sub(1), field) {
+            known[place].get_or_insert_with(|| PgType::of(&field));
+        }
+    }
+    Ok(known)
 }
 
 impl ContextProvider for Planner<'_> {

@@ -14,7 +14,7 @@ use crate::catalog::pg_type::PgType;
 use crate::dialect;
 use crate::engine::column::Column;
 use crate::engine::kept::Kept;
-use crate::engine::plan::{Planner, columns_of};
+use crate::engine::plan::{Planner, columns_of, known_parameters, parameters_of};
 use crate::engine::run::bound;
 use crate::engine::target::{FILE_COLUMN, Target};
 use crate::engine::{Engine, Scope};
@@ -37,15 +37,21 @@ pub struct Returned {
 }
 
 impl Engine {
-    /// The columns that `items` give.
-    pub(in crate::engine) async fn returning_columns(
+    /// What a statement that writes takes and gives: the parameters of `plan`, then those of RETURNING.
+    pub(in crate::engine) async fn described(
         &self,
         scope: &Scope,
         target: &Target,
-        items: &[SelectItem],
-    ) -> Result<Arc<[Column]>> {
-        let (plan, names) = self.returning_plan(scope, target, items, &[], &[]).await?;
-        Ok(columns_of(plan.schema(), &names))
+        plan: &LogicalPlan,
+        items: Option<&[SelectItem]>,
+        parameters: &[Option<PgType>],
+    ) -> Result<Described> {
+        let Some(items) = items else {
+            return Ok(Described { parameters: parameters_of(plan, parameters)?, columns: None });
+        };
+        let known = known_parameters(plan, parameters)?;
+        let (plan, names) = self.returning_plan(scope, target, items, &[], &known).await?;
+        Ok(Described { parameters: parameters_of(&plan, &known)?, columns: Some(columns_of(plan.schema(), &names)) })
     }
 
     /// The rows of RETURNING over `written`, which have exactly the table's columns; `None` is no row. They are all computed here, before the

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::target::FILE_COLUMN;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, Result};
-use crate::tables::{FileEntry, FileWriter};
+use crate::tables::{FileEntry, Snapshot};
 
 /// Files that hold rows to change, with the number of those rows.
 pub(in crate::engine) type Touched = BTreeMap<String, u64>;
@@ -43,10 +43,10 @@ impl Engine {
 
 /// The entries of these paths.
 pub(in crate::engine) fn entries<'a>(
-    writer: &FileWriter,
+    snapshot: &Snapshot,
     paths: impl Iterator<Item = &'a String>,
 ) -> Result<Vec<Arc<FileEntry>>> {
-    let files = writer.snapshot().files();
+    let files = snapshot.files();
     paths
         .map(|path| files.get(path).cloned().ok_or_else(|| Error::internal(format!("file \"{path}\" is not active"))))
         .collect()

@@ -44,7 +44,7 @@ mod windows;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::engine) use expressions::{call, text};
+pub(in crate::engine) use expressions::{call, fields_of, text};
 pub use outputs::shown_name;
 pub use parameters::written_types;
 pub use unify::{unified, unified_expression};

@@ -75,11 +75,19 @@ impl Target {
 
     /// The position of a column that an assignment names.
     pub(in crate::engine) fn column_position(&self, name: &ast::ObjectName) -> Result<usize> {
-        let column = match name.0.last().and_then(|part| part.as_ident()) {
+        // What stands behind a dot would be a field of the column.
+        let column = match name.0.first().and_then(|part| part.as_ident()) {
             Some(identifier) => dialect::identifier(identifier),
             None => return Err(Error::new(ErrorKind::SyntaxError, format!("\"{name}\" is not a column name"))),
         };
         let found = self.relation.columns.iter().position(|known| known.name == column);
+        if found.is_some() && name.0.len() > 1 {
+            return Err(Error::new(
+                ErrorKind::DatatypeMismatch,
+                format!("cannot assign to a field of column \"{column}\" because its type is not a composite type"),
+            )
+            .at_place(place(name)));
+        }
         found.ok_or_else(|| {
             Error::new(
                 ErrorKind::UndefinedColumn,

@@ -10,10 +10,11 @@ use crate::catalog::pg_type::PgType;
 use crate::dialect;
 use crate::engine::assign::{assigned, refuse_text};
 use crate::engine::delete::own_columns;
-use crate::engine::plan::{Planner, parameters_of};
+use crate::engine::plan::Planner;
 use crate::engine::returning::Described;
 use crate::engine::rewrite::entries;
 use crate::engine::run::bound;
+use crate::engine::shim;
 use crate::engine::target::Target;
 use crate::engine::write::{Affected, Filling, MARK_HIT, MARK_KEPT, mark};
 use crate::engine::{Engine, Scope};
@@ -45,11 +46,7 @@ impl Engine {
         let target = Target::of_factor(scope, &update.table.relation)?;
         let plan = self.update_plan(scope, &target, update, parameters).await?;
         let changed = self.changed_rows(scope, &target, plan.matching.clone(), &plan.values, &lit(true))?;
-        let columns = match &update.returning {
-            Some(items) => Some(self.returning_columns(scope, &target, items).await?),
-            None => None,
-        };
-        Ok(Described { parameters: parameters_of(&changed, parameters)?, columns })
+        self.described(scope, &target, &changed, update.returning.as_deref(), parameters).await
     }
 
     /// The rows that an UPDATE changes.
@@ -87,7 +84,7 @@ impl Engine {
         let mut written = None;
         let mut change = None;
         if rows > 0 {
-            let scan = target.scan(&scope, Some(entries(&writer, hits.paths())?))?;
+            let scan = target.scan(&scope, Some(entries(writer.snapshot(), hits.paths())?))?;
             let rewritten = self.rewritten(&scope, &target, scan, &hits.condition(), &plan.values)?;
             let keep = update.returning.is_some();
             let marked =
@@ -245,25 +242,27 @@ pub(in crate::engine) fn with_parameter_type(
     types
 }
 
-/// `(a, b) = (1, 2)` as two assignments.
+/// `(a, b) = (1, 2)`, or `ROW(1, 2)`, as two assignments.
 fn flattened(given: &[ast::Assignment]) -> Result<Vec<(&ast::ObjectName, ast::Expr)>> {
     let mut pairs = Vec::with_capacity(given.len());
     for assignment in given {
-        match (&assignment.target, &assignment.value) {
-            (AssignmentTarget::ColumnName(name), value) => pairs.push((name, value.clone())),
-            (AssignmentTarget::Tuple(names), ast::Expr::Tuple(values)) if names.len() == values.len() => {
-                pairs.extend(names.iter().zip(values.iter().cloned()));
+        let names = match &assignment.target {
+            AssignmentTarget::ColumnName(name) => {
+                pairs.push((name, assignment.value.clone()));
+                continue;
             }
-            (AssignmentTarget::Tuple(names), ast::Expr::Tuple(values)) => {
-                let (names, values) = (names.len(), values.len());
-                return Err(Error::new(ErrorKind::SyntaxError, "number of columns does not match number of values")
-                    .detail(format!("{names} columns, {values} values.")));
-            }
-            (AssignmentTarget::Tuple(_), _) => {
-                return Err(Error::unsupported("assigning a row from a subquery is not supported")
-                    .hint("Assign each column from its own subquery, or use MERGE."));
-            }
+            AssignmentTarget::Tuple(names) => names,
+        };
+        let Some(values) = shim::fields_of(&assignment.value) else {
+            return Err(Error::unsupported("assigning a row from a subquery is not supported")
+                .hint("Assign each column from its own subquery, or use MERGE."));
+        };
+        if names.len() != values.len() {
+            let (names, values) = (names.len(), values.len());
+            return Err(Error::new(ErrorKind::SyntaxError, "number of columns does not match number of values")
+                .detail(format!("{names} columns, {values} values.")));
         }
+        pairs.extend(names.iter().zip(values));
     }
     Ok(pairs)
 }

@@ -25,7 +25,6 @@ use crate::engine::kept::Kept;
 use crate::engine::overlay::Overlay;
 use crate::engine::plan::Planner;
 use crate::engine::target::Target;
-use crate::engine::write::checks::RowChecks;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tables;
@@ -33,6 +32,8 @@ use crate::tables::{Change, FileEntry, FileWriter, SORTED_TAG, TableWriter, Writ
 
 mod checks;
 pub mod shape;
+
+pub(in crate::engine) use checks::RowChecks;
 
 /// What a statement that writes did.
 pub struct Affected {

@@ -129,7 +129,7 @@ pub(super) fn null_row(expr: &mut Expr) {
 }
 
 /// The fields of `(a, b)` or `ROW(a, b)`.
-fn fields_of(row: &Expr) -> Option<Vec<Expr>> {
+pub(in crate::engine) fn fields_of(row: &Expr) -> Option<Vec<Expr>> {
     match row {
         Expr::Nested(inner) => fields_of(inner),
         Expr::Tuple(fields) => Some(fields.clone()),

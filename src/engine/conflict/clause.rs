@@ -1,0 +1,112 @@
+//! The clause ON CONFLICT, resolved against the constraints of its table.
+
+use datafusion::sql::sqlparser::ast::{self, ConflictTarget, OnConflictAction, OnInsert};
+
+use crate::catalog::definition::{ConstraintKind, RelationDef};
+use crate::dialect;
+use crate::engine::conflict::EXCLUDED;
+use crate::engine::target::Target;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What an INSERT does about rows whose keys are taken.
+pub(in crate::engine) struct Conflict {
+    /// The columns of each key that a proposed row may share with another row: one with DO UPDATE, at least one with DO
+    /// NOTHING.
+    pub keys: Vec<Vec<String>>,
+    pub action: ConflictAction,
+}
+
+/// What happens to a proposed row whose key is taken.
+pub(in crate::engine) enum ConflictAction {
+    /// It is left out.
+    Nothing,
+    /// The row that has the key is changed.
+    Update(ast::DoUpdate),
+}
+
+impl Conflict {
+    /// The clause of an INSERT; `None` where every row goes in: without a clause, and with DO NOTHING on a table that has
+    /// no key.
+    pub(in crate::engine) fn of(target: &Target, insert: &ast::Insert) -> Result<Option<Self>> {
+        let on = match &insert.on {
+            None => return Ok(None),
+            Some(OnInsert::OnConflict(on)) => on,
+            Some(_) => {
+                return Err(Error::unsupported("ON DUPLICATE KEY UPDATE is not supported")
+                    .hint("Use ON CONFLICT (columns) DO UPDATE SET ..."));
+            }
+        };
+        let relation = &target.relation;
+        let keys = match (&on.conflict_target, &on.action) {
+            (Some(ConflictTarget::Columns(columns)), _) => vec![key_of_columns(relation, columns)?],
+            (Some(ConflictTarget::OnConstraint(name)), _) => vec![key_of_constraint(relation, name)?],
+            (None, OnConflictAction::DoNothing) => keys(relation).map(|(_, key)| key.to_vec()).collect(),
+            (None, OnConflictAction::DoUpdate(_)) => {
+                return Err(Error::new(
+                    ErrorKind::SyntaxError,
+                    "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+                )
+                .hint("For example, ON CONFLICT (column_name)."));
+            }
+        };
+        let action = match &on.action {
+            OnConflictAction::DoNothing => ConflictAction::Nothing,
+            OnConflictAction::DoUpdate(_) if target.alias == EXCLUDED => {
+                return Err(Error::new(ErrorKind::AmbiguousAlias, "table reference \"excluded\" is ambiguous")
+                    .hint("Give the table another alias: excluded is the row that is proposed."));
+            }
+            OnConflictAction::DoUpdate(update) => ConflictAction::Update(update.clone()),
+        };
+        Ok((!keys.is_empty()).then_some(Self { keys, action }))
+    }
+}
+
+/// The table's primary key and unique constraints: names and columns.
+fn keys(relation: &RelationDef) -> impl Iterator<Item = (&str, &[String])> {
+    let constraints = relation.table().map(|table| table.constraints.as_slice()).unwrap_or_default();
+    constraints.iter().filter_map(|constraint| match &constraint.kind {
+        ConstraintKind::PrimaryKey { columns } | ConstraintKind::Unique { columns } => {
+            Some((constraint.name.as_str(), columns.as_slice()))
+        }
+        ConstraintKind::Check { .. } | ConstraintKind::ForeignKey { .. } => None,
+    })
+}
+
+/// The key that has exactly these columns, in any order.
+fn key_of_columns(relation: &RelationDef, columns: &[ast::Ident]) -> Result<Vec<String>> {
+    let mut named = Vec::with_capacity(columns.len());
+    for column in columns {
+        let name = dialect::identifier(column);
+        if relation.column(&name).is_none() {
+            let place = (column.span.start.line, column.span.start.column);
+            return Err(
+                Error::new(ErrorKind::UndefinedColumn, format!("column \"{name}\" does not exist")).at_place(place)
+            );
+        }
+        named.push(name);
+    }
+    let has_same =
+        |key: &[String]| key.iter().all(|column| named.contains(column)) && named.iter().all(|name| key.contains(name));
+    let found = keys(relation).find(|(_, key)| has_same(key));
+    found.map(|(_, key)| key.to_vec()).ok_or_else(|| {
+        Error::new(
+            ErrorKind::InvalidColumnReference,
+            "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+        )
+    })
+}
+
+fn key_of_constraint(relation: &RelationDef, name: &ast::ObjectName) -> Result<Vec<String>> {
+    let name = dialect::object_name(name)?.name;
+    if let Some((_, key)) = keys(relation).find(|(known, _)| *known == name) {
+        return Ok(key.to_vec());
+    }
+    let constraints = relation.table().map(|table| table.constraints.as_slice()).unwrap_or_default();
+    Err(match constraints.iter().any(|constraint| constraint.name == name) {
+        true => Error::new(ErrorKind::WrongObjectType, "constraint in ON CONFLICT clause has no associated index"),
+        false => Error::new(
+            ErrorKind::UndefinedObject,
+            format!("constraint \"{name}\" for table \"{}\" does not exist", relation.name),
+        ),
+    })
+}
