@@ -26,3 +26,5 @@ INSERT INTO documents VALUES
 CREATE TABLE et (a int, b text, c numeric(5,2), d date, e timestamp, f bool, g smallint, h bigint, i float8, j int[]);
 INSERT INTO et VALUES (1, 'x', 1.5, '2024-01-01', '2024-01-01 10:00', true, 2, 3, 1.5, '{1,2}');
 CREATE TABLE eu (a int, z text);
+CREATE TABLE kv (k int PRIMARY KEY, n bigint, price numeric(8, 2), at timestamptz, tag varchar(5) DEFAULT 'none', CONSTRAINT kv_tag UNIQUE (tag, n), CHECK (n < 1000));
+INSERT INTO kv SELECT m, m * 10, m / 4.0, TIMESTAMPTZ '2024-01-01 00:00:00+00' + m * INTERVAL '1 day', 't' || m % 3 FROM generate_series(1, 12) AS g(m);

@@ -39,6 +39,9 @@ mod library;
 // What tables promise over their whole life: changes, readers beside maintenance, writers beside each other.
 mod lake;
 
+// INSERT ... ON CONFLICT: beside itself, beyond its memory, over many files.
+mod conflict;
+
 // Random statements against a plain model of a table, its older versions included.
 mod model;
 

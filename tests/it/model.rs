@@ -2,7 +2,7 @@
 //!
 //! HEADWATER_MODEL_SEED and HEADWATER_MODEL_STEPS ask for another run or a longer one; a failure names seed, step and statement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -184,7 +184,7 @@ impl Run {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(config(folder.path(), has_tail)).await.unwrap();
         let session = database.session().unwrap();
-        done(&session, &format!("CREATE TABLE t (k bigint CHECK (k < 1000), g text, v int) {layout}")).await;
+        done(&session, &format!("CREATE TABLE t (k bigint UNIQUE CHECK (k < 1000), g text, v int) {layout}")).await;
         let state = State { columns: ["k", "g", "v"].map(str::to_owned).to_vec(), rows: Vec::new() };
         let history = BTreeMap::from([(0, state.clone())]);
         let random = StdRng::seed_from_u64(seed);
@@ -206,7 +206,7 @@ impl Run {
             let sql = format!("DELETE FROM t WHERE (k = 2 AND {} < 100) IS NOT TRUE", self.state.columns[2]);
             return self.run("purge", sql).await;
         }
-        match self.random.random_range(0..25) {
+        match self.random.random_range(0..28) {
             0..=3 => self.insert().await,
             4 => self.bulk().await,
             5..=8 => self.update().await,
@@ -219,6 +219,7 @@ impl Run {
             21 => self.reopen().await,
             22 => self.vacuum().await,
             23 if self.has_tail => self.run("flush", "FLUSH TABLE t".to_owned()).await,
+            25..=27 => self.upsert().await,
             _ => {
                 self.state.rows.clear();
                 self.run("truncate", "TRUNCATE t".to_owned()).await
@@ -353,6 +354,45 @@ impl Run {
             self.fill_defaults(new.len());
         }
         self.run("merge", sql).await
+    }
+
+    /// What has the key, be it several rows, is changed or in the way; a NULL is nobody's key.
+    async fn upsert(&mut self) -> String {
+        let proposed: Vec<Row> =
+            (0..self.random.random_range(1..6)).map(|_| row(&mut self.random, &self.state)).collect();
+        let (updates, condition) = (self.random.random_bool(0.7), self.predicate());
+        let (names, v) = (self.state.columns.join(", "), self.state.columns[2].clone());
+        let action = match updates {
+            true => format!("UPDATE SET g = excluded.g, {v} = t.{v} + 100 WHERE {}", condition.sql(&self.state, "t.")),
+            false => "NOTHING".to_owned(),
+        };
+        let sql = format!("INSERT INTO t ({names}) VALUES {} ON CONFLICT (k) DO {action}", values(&proposed));
+        let (mut rows, mut new, mut taken) = (self.state.rows.clone(), Vec::new(), BTreeSet::new());
+        for proposed in proposed {
+            if proposed[0] != Cell::Null && taken.contains(&proposed[0]) {
+                if updates {
+                    *self.seen.entry("upserted twice").or_default() += 1;
+                    assert_eq!(self.failure(&sql).await, "21000", "{sql}");
+                    return sql;
+                }
+                continue;
+            }
+            let has_key = |row: &&mut Row| proposed[0] != Cell::Null && row[0] == proposed[0];
+            let mut present: Vec<&mut Row> = rows.iter_mut().filter(has_key).collect();
+            let is_new = present.is_empty();
+            present.retain(|row| updates && condition.holds(row) == Some(true));
+            if is_new || !present.is_empty() {
+                taken.insert(proposed[0].clone());
+            }
+            for row in present {
+                (row[1], row[2]) = (proposed[1].clone(), row[2].plus(100));
+            }
+            if is_new {
+                new.push(proposed);
+            }
+        }
+        self.state.rows = [rows, new].concat();
+        self.run("upsert", sql).await
     }
 
     async fn optimize(&mut self) -> String {
@@ -510,7 +550,19 @@ async fn random_statements_do_to_a_table_what_they_do_to_a_plain_model() {
         run.await.unwrap().into_iter().for_each(|(kind, count)| *seen.entry(kind).or_default() += count);
     }
     println!("{seen:?}");
-    let rare = ["merge", "merged twice", "optimize", "restore", "reopen", "vacuum", "add column", "broken", "flush"];
+    let rare = [
+        "merge",
+        "merged twice",
+        "upsert",
+        "upserted twice",
+        "optimize",
+        "restore",
+        "reopen",
+        "vacuum",
+        "add column",
+        "broken",
+        "flush",
+    ];
     let usual = (seed, steps) == (SEED, STEPS as u64);
     assert!(!usual || rare.iter().all(|kind| seen.contains_key(kind)), "{seen:?}");
 }

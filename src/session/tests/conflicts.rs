@@ -241,3 +241,42 @@ async fn a_transaction_sees_what_others_had_committed_before_its_first_look() {
     }
     assert_eq!(seen().await, "46");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_another_program_adds_in_between_is_not_doubled() {
+    let race = Race::start().await;
+    done(&race.ours, "ALTER TABLE t ADD UNIQUE (id)").await;
+    let base = at_version(BASE);
+    for (ours, theirs, expected, upserted) in [
+        ("INSERT INTO t VALUES (700, 1) ON CONFLICT DO NOTHING", "INSERT INTO t VALUES (700, 2)", "40001", None),
+        (
+            "INSERT INTO t VALUES (3, 1), (700, 1) ON CONFLICT (id) DO UPDATE SET v = 9",
+            "INSERT INTO t VALUES (700, 2)",
+            "40001",
+            None,
+        ),
+        (
+            "INSERT INTO t VALUES (3, 1) ON CONFLICT (id) DO UPDATE SET v = 9",
+            "DELETE FROM t WHERE id = 3",
+            "40001",
+            None,
+        ),
+        (
+            "INSERT INTO t VALUES (3, 1) ON CONFLICT (id) DO UPDATE SET v = 9",
+            "INSERT INTO t VALUES (700, 2)",
+            "00000",
+            Some(3),
+        ),
+    ] {
+        let outcome = race.run(ours, theirs.to_owned()).await;
+        assert!(race.next.lock().is_none(), "{ours}: nothing was committed: {outcome:?}");
+        assert_eq!(code(outcome), expected, "{ours} with {theirs} in between");
+        let theirs_alone = match theirs.starts_with("INSERT") {
+            true => base.clone().with(&[(700, 2)]),
+            false => base.clone().map(|id, v| (id != 3).then_some(v)),
+        };
+        let after = theirs_alone.unwrap().map(|id, v| Some(if Some(id) == upserted { 9 } else { v })).unwrap();
+        assert_eq!(race.rows().await, after.rows, "{ours} with {theirs} in between");
+        done(&race.theirs, &format!("RESTORE TABLE t TO VERSION AS OF {BASE}")).await;
+    }
+}

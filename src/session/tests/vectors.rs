@@ -227,6 +227,14 @@ async fn every_statement_sees_what_is_left() {
         done(&session, "RESTORE TABLE t TO VERSION AS OF 2").await;
         check(&session, "", &models[2], &format!("after {sql} and RESTORE")).await;
     }
+    done(&session, "ALTER TABLE t ADD UNIQUE (id)").await;
+    // 12, 115 and 250 are deleted.
+    let upsert = "INSERT INTO t VALUES (1, 1), (12, 3), (115, 4), (131, 5), (250, 6), (499, 7) ON CONFLICT (id) DO UPDATE SET v = -excluded.v WHERE t.id <> 131 RETURNING id";
+    assert_eq!(rows(&session, upsert).await.unwrap(), ["1", "12", "115", "250", "499"]);
+    let mut model = models[2].clone();
+    model.extend([(1, -1), (12, 3), (115, 4), (250, 6), (499, -7)]);
+    check(&session, "", &model, upsert).await;
+    done(&session, "RESTORE TABLE t TO VERSION AS OF 2").await;
     let wanted = |from: i64, to: i64| models[2].range(from..to).map(|(id, _)| id.to_string()).collect::<Vec<_>>();
     assert_eq!(rows(&session, "UPDATE t SET v = 0 WHERE id < 25 RETURNING id").await.unwrap(), wanted(0, 25));
     assert_eq!(

@@ -1,0 +1,91 @@
+//! INSERT ... ON CONFLICT: no key is doubled, whoever else inserts; what does not fit its memory fails; files without the
+//! keys stay as they are.
+
+use crate::embedded::{database_without_tails, done, lines};
+use crate::rows::told;
+use crate::server::Server;
+
+const CLIENTS: i64 = 8;
+const ROUNDS: i64 = 15;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_clients_that_upsert_the_same_keys_double_none_and_lose_none() {
+    let server = Server::start_with(&["--flush-interval-ms", "50"]);
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE counts (k int PRIMARY KEY, n bigint)").await.unwrap();
+    client.batch_execute("CREATE TABLE firsts (k bigint PRIMARY KEY, client bigint)").await.unwrap();
+    let mut clients = Vec::new();
+    for number in 0..CLIENTS {
+        let client = server.connect().await;
+        clients.push(tokio::spawn(async move {
+            let count = "INSERT INTO counts VALUES ($1, $2) ON CONFLICT (k) DO UPDATE SET n = counts.n + excluded.n RETURNING n";
+            let count = client.prepare(count).await.unwrap();
+            let first = "INSERT INTO firsts VALUES ($1, $2), ($1 + 1, $2) ON CONFLICT DO NOTHING";
+            let first = client.prepare(first).await.unwrap();
+            let (mut last, mut won) = ([0; 3], 0);
+            for round in 0..ROUNDS {
+                let key = (number + round) % 3;
+                let n: i64 = client.query_one(&count, &[&(key as i32), &1_i64]).await.unwrap().get(0);
+                assert!(n > last[key as usize], "a count that was given goes back");
+                last[key as usize] = n;
+                won += client.execute(&first, &[&round, &number]).await.unwrap();
+            }
+            won
+        }));
+    }
+    let mut won = 0;
+    for client in clients {
+        won += client.await.unwrap();
+    }
+    let total = CLIENTS * ROUNDS;
+    let counts = "SELECT count(*), count(DISTINCT k), sum(n) FROM counts";
+    assert_eq!(told(&client, counts).await, format!("3 | 3 | {total}"));
+    let keys = ROUNDS + 1;
+    assert_eq!(won, keys as u64, "each key went in once");
+    assert_eq!(told(&client, "SELECT count(*), count(DISTINCT k) FROM firsts").await, format!("{keys} | {keys}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_outgrow_the_memory_are_refused_and_nothing_is_done() {
+    let server = Server::start_with(&["--memory-bytes-max", "32MiB"]);
+    let client = server.connect().await;
+    assert_eq!(told(&client, "CREATE TABLE t (k bigint PRIMARY KEY, v text)").await, "done 0");
+    let rows = |count: u32| format!("SELECT n, repeat(md5(n::text), 5) FROM generate_series(1, {count}) AS g(n)");
+    let first = format!("INSERT INTO t {} ON CONFLICT (k) DO NOTHING", rows(20_000));
+    assert_eq!(told(&client, &first).await, "done 20000");
+    for action in ["NOTHING", "UPDATE SET v = excluded.v"] {
+        let failed = told(&client, &format!("INSERT INTO t {} ON CONFLICT (k) DO {action}", rows(400_000))).await;
+        assert!(failed.starts_with("53200 out of memory"), "{failed}");
+        let version = "SELECT count(*), count(DISTINCT k), max(k) FROM t";
+        assert_eq!(told(&client, version).await, "20000 | 20000 | 20000");
+    }
+    let again = format!("INSERT INTO t {} ON CONFLICT (k) DO UPDATE SET v = 'new'", rows(20_000));
+    assert_eq!(told(&client, &again).await, "done 20000");
+    assert_eq!(told(&client, "SELECT count(*), min(v), max(v) FROM t").await, "20000 | new | new");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_files_whose_rows_change_are_written_again() {
+    let (_folder, database) = database_without_tails().await;
+    let session = database.session().unwrap();
+    done(&session, "CREATE TABLE t (k bigint PRIMARY KEY, v text)").await;
+    for part in 0..10 {
+        let rows = format!("SELECT n, 'old' FROM generate_series({}, {}) AS g(n)", part * 1000, part * 1000 + 999);
+        done(&session, &format!("INSERT INTO t {rows}")).await;
+    }
+    let insert = |keys: &str, action: &str| {
+        format!("INSERT INTO t SELECT n, 'added' FROM {keys} AS g(n) ON CONFLICT (k) DO {action}")
+    };
+    // Rows of two files have the keys, WHERE leaves one of these alone.
+    let upsert = insert("generate_series(3990, 4009)", "UPDATE SET v = 'new' WHERE t.k < 4000 AND random() >= 0");
+    assert_eq!(done(&session, &upsert).await, "INSERT 0 10");
+    let commit = &lines(&session, "DESCRIBE HISTORY t LIMIT 1").await[0];
+    assert_eq!((commit[2].as_str(), commit[5].as_str()), ("MERGE", "1"), "one file is removed");
+    assert_eq!(done(&session, &insert("generate_series(9990, 10009)", "NOTHING")).await, "INSERT 0 10");
+    let commit = &lines(&session, "DESCRIBE HISTORY t LIMIT 1").await[0];
+    assert_eq!((commit[2].as_str(), commit[5].as_str()), ("MERGE", "0"), "no file is removed");
+    assert_eq!(done(&session, &insert("generate_series(9990, 10009)", "NOTHING")).await, "INSERT 0 0");
+    assert_eq!(lines(&session, "DESCRIBE HISTORY t LIMIT 1").await[0], *commit, "nothing to do is no commit");
+    let counts = lines(&session, "SELECT v, count(*) FROM t GROUP BY v ORDER BY v").await;
+    assert_eq!(counts, [["added", "10"], ["new", "10"], ["old", "9990"]]);
+}
