@@ -106,8 +106,8 @@ fn only(tokens: &[TokenWithSpan], holds: impl Fn(&[TokenWithSpan], usize) -> boo
 /// Where the column first stands.
 fn column(tokens: &[TokenWithSpan], name: &str) -> Option<TokenWithSpan> {
     let at = tokens.iter().position(|token| is_named(token, name))?;
-    // PostgreSQL gives no place for what USING names.
+    // PostgreSQL gives no place for what USING names, and the parenthesis for what ON CONFLICT names.
     let opened = tokens[..at].iter().rposition(|token| token.token == Token::LParen).unwrap_or(0);
-    let is_using = tokens[..opened].last().is_some_and(|token| is_word(&token.token, "using"));
-    (!is_using).then(|| tokens[at].clone())
+    let follows = |word: &str| tokens[..opened].last().is_some_and(|token| is_word(&token.token, word));
+    (!follows("using")).then(|| tokens[if follows("conflict") { opened } else { at }].clone())
 }

@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DFSchema, DataFusionError, TableReference};
 use datafusion::datasource::{TableProvider, ViewTable, cte_worktable::CteWorkTable, provider_as_source};
+use datafusion::logical_expr::expr_rewriter::normalize_col_with_schemas_and_ambiguity_check;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
@@ -97,6 +98,7 @@ impl<'a> Planner<'a> {
         let mut context = planner_context(&shim::written_types(&expression, parameters));
         shim::rewrite_expression(&mut expression, &self.shim_context())?;
         let planned = self.sql_to_rel().sql_to_expr(expression, schema, &mut context)?;
+        let planned = normalize_col_with_schemas_and_ambiguity_check(planned, &[&[schema]], &[])?;
         shim::unified_expression(planned, schema, &self.scope.functions)
     }
 

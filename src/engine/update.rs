@@ -211,12 +211,25 @@ pub(in crate::engine) fn assignments(
             false => {
                 let typed = with_parameter_type(parameters, &value, &column.pg_type);
                 let value = planner.expression(value, over.schema(), &typed)?;
+                refuse_other_rows(&value)?;
                 refuse_text(&value, column, over.schema())?;
                 Filling::Given(value)
             }
         });
     }
     Ok(values)
+}
+
+/// SET has one row to compute with.
+fn refuse_other_rows(value: &Expr) -> Result<()> {
+    let holds = |is_wanted: fn(&Expr) -> bool| value.exists(|part| Ok(is_wanted(part))).unwrap_or(true);
+    if holds(|part| matches!(part, Expr::AggregateFunction(_))) {
+        return Err(Error::new(ErrorKind::GroupingError, "aggregate functions are not allowed in UPDATE"));
+    }
+    if holds(|part| matches!(part, Expr::WindowFunction(_))) {
+        return Err(Error::new(ErrorKind::WindowingError, "window functions are not allowed in UPDATE"));
+    }
+    Ok(())
 }
 
 /// True for the word DEFAULT in place of a value.

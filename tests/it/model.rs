@@ -358,8 +358,11 @@ impl Run {
 
     /// What has the key, be it several rows, is changed or in the way; a NULL is nobody's key.
     async fn upsert(&mut self) -> String {
-        let proposed: Vec<Row> =
+        let mut proposed: Vec<Row> =
             (0..self.random.random_range(1..6)).map(|_| row(&mut self.random, &self.state)).collect();
+        for row in proposed.iter_mut().filter(|row| row[0] != Cell::Null) {
+            row[0] = Cell::Int(self.random.random_range(0..15));
+        }
         let (updates, condition) = (self.random.random_bool(0.7), self.predicate());
         let (names, v) = (self.state.columns.join(", "), self.state.columns[2].clone());
         let action = match updates {

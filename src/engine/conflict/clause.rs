@@ -78,10 +78,7 @@ fn key_of_columns(relation: &RelationDef, columns: &[ast::Ident]) -> Result<Vec<
     for column in columns {
         let name = dialect::identifier(column);
         if relation.column(&name).is_none() {
-            let place = (column.span.start.line, column.span.start.column);
-            return Err(
-                Error::new(ErrorKind::UndefinedColumn, format!("column \"{name}\" does not exist")).at_place(place)
-            );
+            return Err(Error::new(ErrorKind::UndefinedColumn, format!("column \"{name}\" does not exist")));
         }
         named.push(name);
     }
