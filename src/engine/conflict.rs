@@ -15,7 +15,7 @@ use datafusion::common::{Column, JoinType, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::expr::FieldMetadata;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, Volatility, create_udf, ident, lit,
+    ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, Volatility, create_udf, ident, lit, when,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::sqlparser::ast;
@@ -33,7 +33,7 @@ use crate::engine::plan::{Planner, known_parameters};
 use crate::engine::rewrite::entries;
 use crate::engine::run::bound;
 use crate::engine::target::{FILE_COLUMN, ROW_COLUMN, Target};
-use crate::engine::update::assignments;
+use crate::engine::update::{assignments, has_subquery};
 use crate::engine::write::{Affected, Filling, RowChecks};
 use crate::engine::{Engine, Scope};
 use crate::error::Result;
@@ -206,7 +206,7 @@ impl Engine {
         let pairs = match &update.selection {
             Some(condition) => {
                 let condition = planner.expression(condition.clone(), pairs.schema(), parameters)?;
-                LogicalPlanBuilder::from(pairs).filter(condition)?.build()?
+                LogicalPlanBuilder::from(pairs).filter(of_pairs(condition)?)?.build()?
             }
             None => pairs,
         };
@@ -321,6 +321,16 @@ fn meeting(
     let same =
         key.iter().map(|column| target_column(target, column).eq(Expr::Column(Column::new(Some(EXCLUDED), column))));
     Ok(LogicalPlanBuilder::from(excluded).join_on(scan, kind, same)?.build()?)
+}
+
+/// The condition, asked of pairs alone: below the join it might fail for a row that nobody has the key of.
+fn of_pairs(condition: Expr) -> Result<Expr> {
+    // A subquery can be planned as a condition, not as a value that is chosen for some.
+    if has_subquery(&condition) {
+        return Ok(condition);
+    }
+    let is_pair = ident(ROW_COLUMN).gt_eq(lit(0_i64)).and(ident(NUMBER_COLUMN).gt_eq(lit(0_u64)));
+    Ok(when(is_pair, condition).end()?)
 }
 
 /// The table's columns of a stream, with the number of each row behind them.

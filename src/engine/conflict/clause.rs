@@ -21,7 +21,7 @@ pub(in crate::engine) enum ConflictAction {
     /// It is left out.
     Nothing,
     /// The row that has the key is changed.
-    Update(ast::DoUpdate),
+    Update(Box<ast::DoUpdate>),
 }
 
 impl Conflict {
@@ -55,7 +55,7 @@ impl Conflict {
                 return Err(Error::new(ErrorKind::AmbiguousAlias, "table reference \"excluded\" is ambiguous")
                     .hint("Give the table another alias: excluded is the row that is proposed."));
             }
-            OnConflictAction::DoUpdate(update) => ConflictAction::Update(update.clone()),
+            OnConflictAction::DoUpdate(update) => ConflictAction::Update(Box::new(update.clone())),
         };
         Ok((!keys.is_empty()).then_some(Self { keys, action }))
     }
