@@ -11,11 +11,12 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, UInt64Type};
-use datafusion::common::{Column, JoinType, ScalarValue};
+use datafusion::common::{Column, DFSchema, JoinType, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::expr::FieldMetadata;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, LogicalPlanBuilder, Volatility, create_udf, ident, lit, when,
+    ColumnarValue, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Volatility, create_udf, ident, lit,
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::sql::sqlparser::ast;
@@ -206,7 +207,8 @@ impl Engine {
         let pairs = match &update.selection {
             Some(condition) => {
                 let condition = planner.expression(condition.clone(), pairs.schema(), parameters)?;
-                LogicalPlanBuilder::from(pairs).filter(of_pairs(condition)?)?.build()?
+                let condition = of_pairs(condition, pairs.schema())?;
+                LogicalPlanBuilder::from(pairs).filter(condition)?.build()?
             }
             None => pairs,
         };
@@ -323,14 +325,24 @@ fn meeting(
     Ok(LogicalPlanBuilder::from(excluded).join_on(scan, kind, same)?.build()?)
 }
 
-/// The condition, asked of pairs alone: below the join it might fail for a row that nobody has the key of.
-fn of_pairs(condition: Expr) -> Result<Expr> {
-    // A subquery can be planned as a condition, not as a value that is chosen for some.
-    if has_subquery(&condition) {
-        return Ok(condition);
+/// The condition, asked once of each pair: in parts and below the join, where the optimizer takes it, it might fail for a row
+/// that nobody has the key of, and chance would be asked twice.
+fn of_pairs(condition: Expr, schema: &DFSchema) -> Result<Expr> {
+    let (mut parts, whole): (Vec<_>, Vec<_>) = split_conjunction_owned(condition).into_iter().partition(has_subquery);
+    if let Some(whole) = conjunction(whole) {
+        let is_boolean = whole.get_type(schema)? == DataType::Boolean;
+        let types = vec![DataType::Boolean, DataType::Int64, DataType::UInt64];
+        let first = |arguments: &[ColumnarValue]| Ok(arguments[0].clone());
+        let of_pair = create_udf("of_pair", types, DataType::Boolean, Volatility::Immutable, Arc::new(first));
+        parts.insert(
+            0,
+            match is_boolean {
+                true => of_pair.call(vec![whole, ident(ROW_COLUMN), ident(NUMBER_COLUMN)]),
+                false => whole,
+            },
+        );
     }
-    let is_pair = ident(ROW_COLUMN).gt_eq(lit(0_i64)).and(ident(NUMBER_COLUMN).gt_eq(lit(0_u64)));
-    Ok(when(is_pair, condition).end()?)
+    Ok(conjunction(parts).unwrap_or_else(|| lit(true)))
 }
 
 /// The table's columns of a stream, with the number of each row behind them.
