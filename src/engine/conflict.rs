@@ -93,7 +93,7 @@ impl Engine {
                 self.changed_by(scope, target, update, pairs, &known).await
             }
             ConflictAction::Nothing => {
-                let present = present(target);
+                let present = as_present(target);
                 for key in &conflict.keys {
                     rows = meeting(rows, &present, present.scan(scope, None)?, key, JoinType::LeftAnti)?;
                 }
@@ -175,7 +175,7 @@ impl Engine {
         present: &mut Present,
         cancel: &CancellationToken,
     ) -> Result<()> {
-        let target = self::present(target);
+        let target = as_present(target);
         let pairs = meeting(proposed.scan(EXCLUDED)?, &target, target.scan(scope, None)?, key, JoinType::Inner)?;
         let plan = LogicalPlanBuilder::from(pairs).project(vec![ident(FILE_COLUMN), ident(NUMBER_COLUMN)])?.build()?;
         let mut stream = self.run_plan(scope, &plan, cancel).await?;
@@ -298,7 +298,7 @@ impl Outcome {
 }
 
 /// The table as something to look for keys in: nothing of the statement names it so.
-fn present(target: &Target) -> Target {
+fn as_present(target: &Target) -> Target {
     Target { alias: "__present".to_owned(), ..target.clone() }
 }
 

@@ -78,6 +78,8 @@ async fn only_the_files_whose_rows_change_are_written_again() {
     };
     // Rows of two files have the keys, WHERE leaves one of these alone.
     let upsert = insert("generate_series(3990, 4009)", "UPDATE SET v = 'new' WHERE t.k < 4000 AND random() >= 0");
+    let plan = lines(&session, &format!("EXPLAIN {upsert}")).await.concat().join("\n");
+    assert!(plan.starts_with("Insert on t\nConflict Resolution: UPDATE\n") && plan.contains("HashJoin"), "{plan}");
     assert_eq!(done(&session, &upsert).await, "INSERT 0 10");
     let commit = &lines(&session, "DESCRIBE HISTORY t LIMIT 1").await[0];
     assert_eq!((commit[2].as_str(), commit[5].as_str()), ("MERGE", "1"), "one file is removed");
