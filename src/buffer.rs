@@ -168,6 +168,16 @@ impl DbVersion {
         Self { tables: Arc::new(tables), ..self.clone() }
     }
 
+    /// This version, but with one table as a later one has it.
+    #[must_use]
+    pub fn with_table_of(&self, oid: Oid, later: &Self) -> Self {
+        let mut tables = HashMap::clone(&self.tables);
+        if let Some(state) = later.tables.get(&oid) {
+            tables.insert(oid, state.clone());
+        }
+        Self { tables: Arc::new(tables), ..self.clone() }
+    }
+
     /// The tables with a tail.
     pub fn tails(&self) -> impl Iterator<Item = (Oid, &Arc<Tail>)> {
         self.tables.iter().filter_map(|(oid, state)| match state {

@@ -3,8 +3,9 @@
 //! (1) [`Conflict`]: the clause, resolved against the table's constraints. (2) The proposed rows, with defaults and generated
 //! columns, cast and checked, are read once into memory, numbered in their order. (3) [`Outcome`]: which of them go in,
 //! and what those present become that they change; each condition and value is computed once, and nothing is written yet.
-//! (4) The files with changed rows are written again, with the new rows, in one commit.
-//! Invariant: all of it happens under the table's lock over one snapshot, so that two such statements never double a key.
+//! (4) The rows go to the tail ([`tail`]); or, where they are many or lose their primary key, the files with changed rows are
+//! written again, with the new rows, in one commit.
+//! Invariant: from (3) on nobody else changes rows of the table, so that two such statements never double a key.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -31,17 +32,19 @@ use crate::engine::delete::{own_columns, target_column};
 use crate::engine::hits::Hits;
 use crate::engine::kept::Kept;
 use crate::engine::plan::{Planner, known_parameters};
+use crate::engine::returning::Returned;
 use crate::engine::rewrite::entries;
 use crate::engine::run::bound;
 use crate::engine::target::{FILE_COLUMN, ROW_COLUMN, Target};
 use crate::engine::update::{assignments, has_subquery};
 use crate::engine::write::{Affected, Filling, RowChecks};
 use crate::engine::{Engine, Scope};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::tables::{Change, FileWriter, Operation, Reads};
 
 mod clause;
 mod newcomers;
+mod tail;
 
 pub(in crate::engine) use clause::Conflict;
 
@@ -57,13 +60,25 @@ struct Outcome {
     changed: Option<Changed>,
     /// The numbers of the proposed rows that go in.
     inserted: Arc<RoaringTreemap>,
+    /// True where several rows of the table have the key of one proposed row, or one has several keys of it.
+    is_of_many: bool,
 }
 
 /// Rows of the table that change.
 struct Changed {
     /// As they will be, with their places and the number of the proposed row that changes each.
     rows: Kept,
-    hits: Arc<Hits>,
+    /// Their places in files, where they were looked for there.
+    hits: Option<Arc<Hits>>,
+}
+
+/// Which rows of the table a statement looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sight {
+    /// Those in files, with their places.
+    Files,
+    /// All of them; places mean nothing.
+    All,
 }
 
 /// The rows whose keys proposed rows have.
@@ -73,6 +88,8 @@ struct Present {
     numbers: RoaringTreemap,
     /// The files where they are.
     files: BTreeSet<String>,
+    /// How often a proposed row and a present one have the same key.
+    pairs: u64,
 }
 
 impl Engine {
@@ -112,18 +129,17 @@ impl Engine {
         parameters: &[ScalarValue],
         cancel: &CancellationToken,
     ) -> Result<Affected> {
-        let (writer, scope) = self.lock(scope, target).await?;
-        let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
-        let plan = bound(self.insert_plan(&scope, target, insert, &types).await?, parameters)?;
-        let stream = numbered(&target.relation, self.run_plan(&scope, &plan, cancel).await?);
-        let proposed = self.kept_checked(&scope, &target.relation, stream).await?;
-        let outcome = self.outcome(&scope, target, conflict, proposed, parameters, cancel).await?;
-        let items = insert.returning.as_deref();
-        let written = match items {
-            Some(_) => Some(self.kept("RETURNING", &scope, &outcome.in_order(&target.relation)?, cancel).await?),
-            None => None,
-        };
-        let returned = self.returning(&scope, target, items, written.as_ref(), parameters, cancel).await?;
+        if self.config().uses_tails && conflict.keeps_key(&target.relation) {
+            let through_tail = self.insert_through_tail(scope, target, conflict, insert, parameters, cancel).await?;
+            if let Some(affected) = through_tail {
+                return Ok(affected);
+            }
+        }
+        let (writer, scope) = self.lock_rows(scope, target).await?;
+        let proposed = self.proposed(&scope, target, insert, parameters, usize::MAX, cancel).await?;
+        let proposed = proposed.ok_or_else(|| Error::internal("rows without a limit are beyond it"))?;
+        let outcome = self.outcome(&scope, target, (conflict, Sight::Files), proposed, parameters, cancel).await?;
+        let returned = self.returned(&scope, target, insert, &outcome, parameters, cancel).await?;
         let affected = Affected { rows: outcome.updated() + outcome.inserted.len(), returned };
         if affected.rows > 0 {
             let change = self.written(&scope, target, conflict, &outcome, &writer, cancel).await?;
@@ -132,37 +148,79 @@ impl Engine {
         Ok(affected)
     }
 
+    /// The rows that an INSERT proposes, numbered; `None` where they take more memory than `bytes_max`.
+    async fn proposed(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        insert: &ast::Insert,
+        parameters: &[ScalarValue],
+        bytes_max: usize,
+        cancel: &CancellationToken,
+    ) -> Result<Option<Kept>> {
+        let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
+        let plan = bound(self.insert_plan(scope, target, insert, &types).await?, parameters)?;
+        let stream = numbered(&target.relation, self.run_plan(scope, &plan, cancel).await?);
+        self.kept_checked(scope, &target.relation, stream, bytes_max).await
+    }
+
+    /// The rows of RETURNING, if the statement has one.
+    async fn returned(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        insert: &ast::Insert,
+        outcome: &Outcome,
+        parameters: &[ScalarValue],
+        cancel: &CancellationToken,
+    ) -> Result<Option<Returned>> {
+        let items = insert.returning.as_deref();
+        let written = match items {
+            Some(_) => Some(self.kept("RETURNING", scope, &outcome.in_order(&target.relation)?, cancel).await?),
+            None => None,
+        };
+        self.returning(scope, target, items, written.as_ref(), parameters, cancel).await
+    }
+
     /// What becomes of the proposed rows and of those that have their keys.
     async fn outcome(
         &self,
         scope: &Scope,
         target: &Target,
-        conflict: &Conflict,
+        (conflict, sight): (&Conflict, Sight),
         proposed: Kept,
         parameters: &[ScalarValue],
         cancel: &CancellationToken,
     ) -> Result<Outcome> {
         let mut present = Present::default();
         for key in &conflict.keys {
-            self.note_present(scope, target, &proposed, key, &mut present, cancel).await?;
+            self.note_present(scope, target, (&proposed, key), sight, &mut present, cancel).await?;
         }
         let changed = match &conflict.action {
             ConflictAction::Update(update) if !present.files.is_empty() => {
                 let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
                 let snapshot = scope.version.snapshot(target.relation.oid)?;
-                let scan = target.scan(scope, Some(entries(snapshot, present.files.iter())?))?;
+                let scan = match sight {
+                    Sight::Files => target.scan(scope, Some(entries(snapshot, present.files.iter())?))?,
+                    Sight::All => target.scan_all(scope)?,
+                };
                 let pairs = meeting(proposed.scan(EXCLUDED)?, target, scan, &conflict.keys[0], JoinType::Inner)?;
                 let plan = bound(self.changed_by(scope, target, update, pairs, &types).await?, parameters)?;
                 let stream = self.run_plan(scope, &plan, cancel).await?;
-                let rows = self.kept_checked(scope, &target.relation, stream).await?;
-                let hits = self.hits(scope, rows.scan("changed")?, cancel).await?;
+                let rows = self.kept_checked(scope, &target.relation, stream, usize::MAX).await?;
+                let rows = rows.ok_or_else(|| Error::internal("rows without a limit are beyond it"))?;
+                let hits = match sight {
+                    Sight::Files => Some(self.hits(scope, rows.scan("changed")?, cancel).await?),
+                    Sight::All => None,
+                };
                 Some(Changed { rows, hits })
             }
             _ => None,
         };
         let changing = changed.as_ref().map(|changed| numbers(&changed.rows.batches)).unwrap_or_default();
         let inserted = self.newcomers(conflict, &proposed.batches, &present.numbers, &changing, cancel).await?;
-        Ok(Outcome { proposed, changed, inserted: Arc::new(inserted) })
+        let is_of_many = matches!(conflict.action, ConflictAction::Update(_)) && present.pairs > present.numbers.len();
+        Ok(Outcome { proposed, changed, inserted: Arc::new(inserted), is_of_many })
     }
 
     /// Notes the proposed rows whose key is in the table.
@@ -170,13 +228,17 @@ impl Engine {
         &self,
         scope: &Scope,
         target: &Target,
-        proposed: &Kept,
-        key: &[String],
+        (proposed, key): (&Kept, &[String]),
+        sight: Sight,
         present: &mut Present,
         cancel: &CancellationToken,
     ) -> Result<()> {
         let target = as_present(target);
-        let pairs = meeting(proposed.scan(EXCLUDED)?, &target, target.scan(scope, None)?, key, JoinType::Inner)?;
+        let scan = match sight {
+            Sight::Files => target.scan(scope, None)?,
+            Sight::All => target.scan_all(scope)?,
+        };
+        let pairs = meeting(proposed.scan(EXCLUDED)?, &target, scan, key, JoinType::Inner)?;
         let plan = LogicalPlanBuilder::from(pairs).project(vec![ident(FILE_COLUMN), ident(NUMBER_COLUMN)])?.build()?;
         let mut stream = self.run_plan(scope, &plan, cancel).await?;
         while let Some(batch) = stream.next().await.transpose()? {
@@ -186,6 +248,7 @@ impl Engine {
                     present.files.insert(path.to_owned());
                 }
             }
+            present.pairs += batch.num_rows() as u64;
             present.numbers |= numbers(&[batch]);
         }
         Ok(())
@@ -230,7 +293,7 @@ impl Engine {
     ) -> Result<Change> {
         let mut rows = LogicalPlanBuilder::from(outcome.rows(&target.relation)?).project(columns(&target.relation))?;
         let mut removed = Vec::new();
-        if let Some(Changed { hits, .. }) = &outcome.changed {
+        if let Some(Changed { hits: Some(hits), .. }) = &outcome.changed {
             removed.extend(hits.paths().cloned());
             let others =
                 LogicalPlanBuilder::from(target.scan(scope, Some(entries(writer.snapshot(), removed.iter())?))?)
@@ -251,35 +314,47 @@ impl Engine {
         Ok(Change { reads, ..Change::replace(operation, added, removed) })
     }
 
-    /// The rows of a stream, checked, in memory.
+    /// The rows of a stream, checked, in memory; `None` where they take more of it than `bytes_max`.
     async fn kept_checked(
         &self,
         scope: &Scope,
         relation: &RelationDef,
         mut stream: SendableRecordBatchStream,
-    ) -> Result<Kept> {
+        bytes_max: usize,
+    ) -> Result<Option<Kept>> {
         let checks = RowChecks::new(scope, relation)?;
         let mut kept = self.nothing_kept("INSERT ... ON CONFLICT", checks.schema_for(&stream.schema()));
+        let mut bytes = 0;
         while let Some(batch) = stream.next().await.transpose()? {
+            bytes += batch.get_array_memory_size();
+            if bytes > bytes_max {
+                return Ok(None);
+            }
             kept.push(checks.apply(batch)?)?;
         }
-        Ok(kept)
+        Ok(Some(kept))
     }
 }
 
 impl Outcome {
     /// How many rows that were there change.
     fn updated(&self) -> u64 {
-        self.changed.as_ref().map_or(0, |changed| changed.hits.rows())
+        let rows = |rows: &Kept| rows.batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let of = |changed: &Changed| changed.hits.as_ref().map_or_else(|| rows(&changed.rows), |hits| hits.rows());
+        self.changed.as_ref().map_or(0, of)
+    }
+
+    /// The proposed rows that go in.
+    fn inserted_rows(&self) -> Result<LogicalPlan> {
+        let proposed = LogicalPlanBuilder::from(self.proposed.scan(EXCLUDED)?);
+        Ok(proposed.filter(is_among(Arc::clone(&self.inserted)))?.build()?)
     }
 
     /// The rows that are new and those that change, each with the number of the proposed row that it comes from.
     fn rows(&self, relation: &RelationDef) -> Result<LogicalPlan> {
         let mut numbered = columns(relation);
         numbered.push(ident(NUMBER_COLUMN).alias(NUMBER_COLUMN));
-        let inserted = LogicalPlanBuilder::from(self.proposed.scan(EXCLUDED)?)
-            .filter(is_among(Arc::clone(&self.inserted)))?
-            .project(numbered.clone())?;
+        let inserted = LogicalPlanBuilder::from(self.inserted_rows()?).project(numbered.clone())?;
         match &self.changed {
             None => Ok(inserted.build()?),
             Some(changed) => {

@@ -45,7 +45,7 @@ impl Engine {
             let files = Replaced { relation, snapshot: writer.snapshot(), keys };
             replaced = self.touched(scope, files.rows(None, JoinType::LeftSemi)?, cancel).await?;
             if !replaced.is_empty() {
-                let kept = files.rows(Some(entries(writer, replaced.keys())?), JoinType::LeftAnti)?;
+                let kept = files.rows(Some(entries(writer.snapshot(), replaced.keys())?), JoinType::LeftAnti)?;
                 rows = LogicalPlanBuilder::from(files.without_place(kept)?).union(rows)?.build()?;
             }
         }

@@ -30,7 +30,7 @@ use crate::log::Durability;
 use crate::tables::{Change, FileEntry, FileWriter};
 
 /// A statement with more goes to files at once: it is a load, and pays for its commit.
-const TAIL_STATEMENT_BYTES_MAX: usize = 8 << 20;
+pub(in crate::engine) const TAIL_STATEMENT_BYTES_MAX: usize = 8 << 20;
 
 /// New rows before they are visible.
 enum Stored {
@@ -222,7 +222,7 @@ impl Engine {
 }
 
 /// What the session wants to wait for.
-fn durability(scope: &Scope) -> Durability {
+pub(in crate::engine) fn durability(scope: &Scope) -> Durability {
     match (scope.functions.read_setting)("synchronous_commit").as_deref() {
         Some("off") => Durability::Written,
         _ => Durability::Synced,
@@ -230,7 +230,7 @@ fn durability(scope: &Scope) -> Durability {
 }
 
 /// Writes files beside other writers of the table.
-fn files_of(scope: &Scope, relation: &RelationDef) -> Result<FileWriter> {
+pub(in crate::engine) fn files_of(scope: &Scope, relation: &RelationDef) -> Result<FileWriter> {
     Ok(scope.version.table(relation.oid)?.files_at(Arc::clone(scope.version.snapshot(relation.oid)?)))
 }
 

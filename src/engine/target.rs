@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::common::TableReference;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::sql::sqlparser::ast::{self, Spanned, TableFactor};
 
 use crate::buffer::refuse_changed;
@@ -12,6 +12,7 @@ use crate::catalog::Found;
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::ObjectName;
 use crate::dialect;
+use crate::engine::scan::table_source;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::tables::{FileEntry, LakeScan, Snapshot, TableWriter};
@@ -71,6 +72,15 @@ impl Target {
     /// The target's rows: its columns, [`FILE_COLUMN`] and [`ROW_COLUMN`]; only those in `files`, if given.
     pub(in crate::engine) fn scan(&self, scope: &Scope, files: Option<Vec<Arc<FileEntry>>>) -> Result<LogicalPlan> {
         placed_scan(scope.version.snapshot(self.relation.oid)?, &self.alias, files)
+    }
+
+    /// All rows of the target, those of its tail too: its columns, [`FILE_COLUMN`] and [`ROW_COLUMN`], which mean nothing.
+    pub(in crate::engine) fn scan_all(&self, scope: &Scope) -> Result<LogicalPlan> {
+        let name = TableReference::bare(self.alias.clone());
+        let rows = LogicalPlanBuilder::scan(name, table_source(&scope.version, self.relation.oid)?, None)?.build()?;
+        let mut columns: Vec<Expr> = rows.schema().columns().into_iter().map(Expr::Column).collect();
+        columns.extend([lit("").alias(FILE_COLUMN), lit(0_i64).alias(ROW_COLUMN)]);
+        Ok(LogicalPlanBuilder::from(rows).project(columns)?.build()?)
     }
 
     /// The position of a column that an assignment names.

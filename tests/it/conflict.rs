@@ -1,6 +1,9 @@
 //! INSERT ... ON CONFLICT: no key is doubled, whoever else inserts; what does not fit its memory fails; files without the
 //! keys stay as they are.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
 use crate::embedded::{database_without_tails, done, lines};
 use crate::rows::told;
 use crate::server::Server;
@@ -43,6 +46,70 @@ async fn many_clients_that_upsert_the_same_keys_double_none_and_lose_none() {
     let keys = ROUNDS + 1;
     assert_eq!(won, keys as u64, "each key went in once");
     assert_eq!(told(&client, "SELECT count(*), count(DISTINCT k) FROM firsts").await, format!("{keys} | {keys}"));
+}
+
+/// Money goes from account to account in one statement, through the tail, while rows are flushed, files written again and the
+/// server killed: the sum is zero in every read, and every acknowledged transfer is there once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transfers_sum_to_zero_in_every_read_and_over_kills() {
+    let mut server = Server::start_with(&["--flush-interval-ms", "40"]);
+    let mut client = server.connect().await;
+    client.batch_execute("CREATE TABLE accounts (k bigint PRIMARY KEY, v bigint, note text)").await.unwrap();
+    client.batch_execute("CREATE TABLE newest (writer bigint PRIMARY KEY, n bigint)").await.unwrap();
+    let acknowledged: Vec<Arc<AtomicI64>> = (0..3).map(|_| Arc::default()).collect();
+    for round in 0..4 {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut writers = Vec::new();
+        for (writer, done) in acknowledged.iter().enumerate() {
+            let (client, stop, done) = (server.connect().await, Arc::clone(&stop), Arc::clone(done));
+            writers.push(tokio::spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let n = done.load(Ordering::Relaxed) + 1;
+                    let (from, to, count) = (n % 7, 7 + n % 5, 100 + writer);
+                    let transfer = format!(
+                        "INSERT INTO accounts VALUES ({from}, -{n}), ({to}, {n}), ({count}, 1) \
+                         ON CONFLICT (k) DO UPDATE SET v = accounts.v + excluded.v"
+                    );
+                    let newest = format!(
+                        "INSERT INTO newest VALUES ({writer}, {n}) ON CONFLICT (writer) DO UPDATE SET n = excluded.n"
+                    );
+                    if client.batch_execute(&transfer).await.is_err() {
+                        return;
+                    }
+                    done.store(n, Ordering::Relaxed);
+                    if client.batch_execute(&newest).await.is_err() {
+                        return;
+                    }
+                }
+            }));
+        }
+        for read in 0..25 {
+            let sums = "SELECT coalesce(sum(v) FILTER (WHERE k < 100), 0), count(*) - count(DISTINCT k) FROM accounts";
+            assert_eq!(told(&client, sums).await, "0 | 0");
+            if read % 5 == 0 {
+                client.batch_execute("UPDATE accounts SET note = coalesce(note, '') || 'x' WHERE k < 4").await.unwrap();
+            }
+        }
+        match round % 2 {
+            0 => server.kill_and_restart(),
+            _ => stop.store(true, Ordering::Relaxed),
+        }
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        client = server.connect().await;
+        for (writer, done) in acknowledged.iter().enumerate() {
+            let n = done.load(Ordering::Relaxed);
+            let there = format!("SELECT v FROM accounts WHERE k = {}", 100 + writer);
+            let there: i64 = client.query_one(&there, &[]).await.unwrap().get(0);
+            assert!((n..=n + 1).contains(&there), "{there} transfers, {n} acknowledged");
+            // What was on its way when the server was killed may have landed.
+            done.store(there, Ordering::Relaxed);
+            let newest = format!("SELECT n FROM newest WHERE writer = {writer}");
+            let newest: i64 = client.query_one(&newest, &[]).await.unwrap().get(0);
+            assert!((n - 1..=n).contains(&newest), "{newest} is the newest, {n} acknowledged");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -49,6 +49,19 @@ async fn every_file_holds_on_headwater() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_rows_holds_where_every_statement_writes_files() {
+    let server = Server::start_with(&WITHOUT_TAILS);
+    let is_meant = |(path, script): &(PathBuf, Script)| {
+        !script.writes_files && path.parent().is_some_and(|folder| folder.ends_with("dml"))
+    };
+    let scripts: Vec<_> = scripts().into_iter().filter(is_meant).collect();
+    assert!(!scripts.is_empty() || std::env::var_os("HEADWATER_SLT").is_some());
+    let failures =
+        run_all(scripts, async |_: &Script| Some(server.connect().await), |script| script.only_headwater, true).await;
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_file_that_is_standard_holds_on_postgresql() {
     let oracle = Oracle::start();
     let standard = scripts().into_iter().filter(|(_, script)| !script.only_headwater).collect();

@@ -2,7 +2,7 @@
 
 use datafusion::sql::sqlparser::ast::{self, ConflictTarget, OnConflictAction, OnInsert};
 
-use crate::catalog::definition::{ConstraintKind, RelationDef};
+use crate::catalog::definition::{ColumnDef, ConstraintKind, RelationDef, TableDef};
 use crate::dialect;
 use crate::engine::conflict::EXCLUDED;
 use crate::engine::target::Target;
@@ -59,6 +59,58 @@ impl Conflict {
         };
         Ok((!keys.is_empty()).then_some(Self { keys, action }))
     }
+}
+
+impl Conflict {
+    /// True where rows that change keep the primary key, by which the tail tells them.
+    pub(super) fn keeps_key(&self, relation: &RelationDef) -> bool {
+        match &self.action {
+            ConflictAction::Nothing => true,
+            ConflictAction::Update(update) => {
+                let key = primary_key(relation);
+                let assigned = |assignment: &ast::Assignment| targets(assignment).iter().any(|name| key.contains(name));
+                !key.is_empty() && !update.assignments.iter().any(assigned)
+            }
+        }
+    }
+
+    /// True where a proposed row takes the place of the one with its primary key whatever that holds: every other column
+    /// is set to the proposed value.
+    pub(super) fn replaces_unseen(&self, relation: &RelationDef) -> bool {
+        let ConflictAction::Update(update) = &self.action else { return false };
+        let (key, by) = (primary_key(relation), &self.keys[0]);
+        let is_replaced = |column: &ColumnDef| {
+            let takes = |assignment: &ast::Assignment| takes_proposed(assignment, &column.name);
+            key.contains(&column.name) || column.generated.is_some() || update.assignments.iter().any(takes)
+        };
+        let is_by_key = key.len() == by.len() && key.iter().all(|column| by.contains(column));
+        is_by_key && update.selection.is_none() && relation.columns.iter().all(is_replaced)
+    }
+}
+
+fn primary_key(relation: &RelationDef) -> &[String] {
+    relation.table().map(TableDef::primary_key).unwrap_or_default()
+}
+
+/// The columns that SET assigns.
+fn targets(assignment: &ast::Assignment) -> Vec<String> {
+    let name = |name: &ast::ObjectName| name.0.last().and_then(|part| part.as_ident()).map(dialect::identifier);
+    match &assignment.target {
+        ast::AssignmentTarget::ColumnName(column) => name(column).into_iter().collect(),
+        ast::AssignmentTarget::Tuple(columns) => columns.iter().filter_map(name).collect(),
+    }
+}
+
+/// True for `SET column = excluded.column`.
+fn takes_proposed(assignment: &ast::Assignment, column: &str) -> bool {
+    let is_column = matches!(&assignment.target, ast::AssignmentTarget::ColumnName(_));
+    let takes = match &assignment.value {
+        ast::Expr::CompoundIdentifier(parts) => {
+            parts.iter().map(dialect::identifier).eq([EXCLUDED, column].map(str::to_owned))
+        }
+        _ => false,
+    };
+    is_column && takes && targets(assignment) == [column]
 }
 
 /// The table's primary key and unique constraints: names and columns.
