@@ -36,6 +36,7 @@ mod tail;
 
 pub use append::{Addition, Rows, refuse_changed};
 pub use notes::{Claim, ClaimedKey};
+pub use primary_key::encoded as encoded_keys;
 pub use tail::Tail;
 
 use append::Arrival;

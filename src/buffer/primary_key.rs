@@ -25,7 +25,7 @@ pub(super) fn schema(all: &SchemaRef, key: &[String]) -> Result<SchemaRef> {
 }
 
 /// Keys as bytes that compare as they do.
-pub(super) fn encoded(keys: &[ArrayRef]) -> Result<Rows> {
+pub fn encoded(keys: &[ArrayRef]) -> Result<Rows> {
     let fields = keys.iter().map(|column| SortField::new(column.data_type().clone())).collect();
     Ok(RowConverter::new(fields)?.convert_columns(keys)?)
 }

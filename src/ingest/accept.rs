@@ -6,13 +6,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 
 use crate::buffer::{Addition, Claim, ClaimedKey, Rows};
-use crate::catalog::definition::RelationDef;
+use crate::catalog::definition::{RelationDef, SourceFormat};
 use crate::catalog::name::Oid;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::decode::{DecodeLimits, Decoded, Refused, Work, decode};
 use crate::ingest::{Broken, Format, Payload, dead_letter, evolution};
-use crate::log::Durability;
+use crate::log::{Durability, Effect};
 
 /// How often a batch is decoded anew because the table's definition has changed meanwhile.
 const ATTEMPTS_MAX: usize = 5;
@@ -22,6 +22,7 @@ const ATTEMPTS_MAX: usize = 5;
 pub struct Batch {
     pub table: Oid,
     pub format: Format,
+    pub meaning: SourceFormat,
     pub payloads: Vec<Payload>,
     pub broken: Broken,
     pub limits: DecodeLimits,
@@ -60,8 +61,8 @@ pub struct Accepted {
 /// batch is there, but for columns that were made for it. `scope` gives what an attempt sees, and as whom.
 pub async fn accept(engine: &Arc<Engine>, scope: &(dyn Fn() -> Scope + Send + Sync), batch: Batch) -> Result<Accepted> {
     engine.buffer().refuse_when_full()?;
-    let Batch { table, format, payloads, broken, limits, beside, key } = batch;
-    let work = Arc::new(Work { format, payloads, broken, limits });
+    let Batch { table, format, meaning, payloads, broken, limits, beside, key } = batch;
+    let work = Arc::new(Work { format, meaning, payloads, broken, limits });
     let mut added_columns = Vec::new();
     for attempt in 1.. {
         let claimed = match key.as_deref().map(|key| engine.buffer().claim(table, key)).transpose()? {
@@ -77,7 +78,7 @@ pub async fn accept(engine: &Arc<Engine>, scope: &(dyn Fn() -> Scope + Send + Sy
             .ok_or_else(|| Error::new(ErrorKind::UndefinedTable, "the table was dropped while rows came for it"))?;
         let decoded = decode_aside(engine, &scope, &relation, &work).await?;
         let outcome = match decoded.new_fields.as_slice() {
-            [] => add(engine, &relation, decoded, &beside, claimed).await.map(Some),
+            [] => add(engine, &relation, meaning, decoded, &beside, claimed).await.map(Some),
             fields => {
                 let names = fields.iter().map(|field| field.name.clone());
                 let outcome = evolution::add_columns(engine, &scope, &relation, fields).await.map(|()| None);
@@ -123,18 +124,15 @@ async fn decode_aside(
 async fn add(
     engine: &Arc<Engine>,
     relation: &Arc<RelationDef>,
+    meaning: SourceFormat,
     decoded: Decoded,
     beside: &Beside,
     claimed: Option<ClaimedKey>,
 ) -> Result<Accepted> {
-    let Decoded { rows, refused, ignored_fields, .. } = decoded;
+    let Decoded { rows, deleted, records, refused, ignored_fields, .. } = decoded;
     let refused = [beside.refused.clone(), refused].concat();
-    let mut accepted = Accepted {
-        rows: rows.num_rows() as u64,
-        dead_letters: refused.len() as u64,
-        ignored_fields,
-        ..Accepted::default()
-    };
+    let mut accepted =
+        Accepted { rows: records, dead_letters: refused.len() as u64, ignored_fields, ..Accepted::default() };
     let letters = match refused.is_empty() {
         true => None,
         false => {
@@ -143,15 +141,28 @@ async fn add(
             Some((letters, rows))
         }
     };
-    let beside_rows = beside.rows.iter().cloned();
-    let tables: Vec<_> = std::iter::once((Arc::clone(relation), rows)).chain(letters).chain(beside_rows).collect();
+    let is_keyed = meaning != SourceFormat::Plain;
+    let effect = if is_keyed { Effect::Upsert } else { Effect::Insert };
+    let rows = std::iter::once((Arc::clone(relation), effect, rows));
+    let deleted = deleted.map(|keys| (Arc::clone(relation), Effect::Delete, keys));
+    let others = letters.into_iter().chain(beside.rows.iter().cloned());
+    let others = others.map(|(table, rows)| (table, Effect::Insert, rows));
+    let changes: Vec<_> = rows.chain(deleted).chain(others).collect();
+    // Who reads rows to replace them must not find that others replace them meanwhile.
+    let lock = is_keyed.then(|| engine.buffer().row_lock(relation.oid)).transpose()?;
     let position = |(name, value): &(String, i64)| (relation.oid, name.clone(), *value);
     let positions = beside.positions.iter().map(position).collect();
     let key = claimed.map(|claimed| (claimed, i64::try_from(accepted.dead_letters).unwrap_or(i64::MAX)));
     // Once begun it is finished, also when the client has gone.
     let adder = Arc::clone(engine);
     let added = tokio::spawn(async move {
-        let rows = tables.iter().map(|(table, rows)| Rows::inserted(table, vec![rows.clone()])).collect();
+        let _reads = match lock {
+            Some(lock) => Some(lock.read_owned().await),
+            None => None,
+        };
+        let rows =
+            changes.iter().map(|(table, effect, rows)| Rows { table, effect: *effect, batches: vec![rows.clone()] });
+        let rows = rows.collect();
         adder.buffer().add(Addition { rows, positions, key }, Durability::Synced).await
     });
     let ended = |error| Error::new(ErrorKind::StatementCompletionUnknown, format!("adding rows ended: {error}"));

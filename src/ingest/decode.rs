@@ -2,9 +2,10 @@
 //!
 //! Payloads are cut into records ([`json`], [`csv`]) or read as columns ([`columnar`]); [`gather`] finds the column of each
 //! field by its name and builds arrays of exactly the table's types, in one pass and without a value in between. A record
-//! with a value that does not fit is put aside with the reason; so is a row that breaks a rule of the table. Invariant:
-//! a value is stored as it came: `1.0` is 1 for an integer, `1.5` and 2³² are no integers, and nothing is cut or rounded
-//! but digits of a text or JSON number beyond what a floating-point number or a microsecond holds.
+//! with a value that does not fit is put aside with the reason; so is a row that breaks a rule of the table. Records that
+//! replace and delete rows are told apart first, and decoded the same way ([`changes`]). Invariant: a value is stored as it
+//! came: `1.0` is 1 for an integer, `1.5` and 2³² are no integers, and nothing is cut or rounded but digits of a text or
+//! JSON number beyond what a floating-point number or a microsecond holds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,15 +13,17 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 
-use crate::catalog::definition::RelationDef;
+use crate::catalog::definition::{RelationDef, SourceFormat};
 use crate::catalog::pg_type::PgType;
 use crate::config::Config;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, Result};
 
+mod changes;
 mod column;
 mod columnar;
 mod csv;
+mod envelope;
 mod exact;
 mod gather;
 pub mod guess;
@@ -28,7 +31,7 @@ mod json;
 #[cfg(test)]
 mod tests;
 
-use gather::Gather;
+use gather::{Gather, Gathered};
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,8 @@ impl Default for CsvLayout {
 pub struct Payload {
     /// What is decoded; it may hold several records.
     pub bytes: Bytes,
+    /// It is a key alone: the row that has it goes.
+    pub is_key: bool,
     /// What a dead letter keeps, where that is more than the record.
     pub raw: Option<Bytes>,
     /// Where the payload stands in its source; without one, its records are numbered.
@@ -106,6 +111,7 @@ impl DecodeLimits {
 #[derive(Clone, Debug)]
 pub struct Work {
     pub format: Format,
+    pub meaning: SourceFormat,
     pub payloads: Vec<Payload>,
     pub broken: Broken,
     pub limits: DecodeLimits,
@@ -113,8 +119,13 @@ pub struct Work {
 
 /// What payloads hold.
 pub struct Decoded {
-    /// With exactly the columns that the table stores, checked.
+    /// With exactly the columns that the table stores, checked. Unless records are rows and nothing else, they take the place
+    /// of those with their keys; each key is there once.
     pub rows: RecordBatch,
+    /// Keys whose rows go, each once and none of them a key of `rows`: the columns of the primary key.
+    pub deleted: Option<RecordBatch>,
+    /// The records that are neither refused nor ignored.
+    pub records: u64,
     /// The records that are no rows, in the order in which they came.
     pub refused: Vec<Refused>,
     /// Fields that are to become columns. Where there are some, nothing else was done: decode again under the new definition.
@@ -144,6 +155,16 @@ pub struct NewField {
 
 /// Decodes payloads for a table. This takes the processor's time, and waits for nothing.
 pub fn decode(engine: &Engine, scope: &Scope, relation: &RelationDef, work: &Work) -> Result<Decoded> {
+    if work.meaning != SourceFormat::Plain {
+        return changes::decode(engine, scope, relation, work);
+    }
+    let Gathered { rows, refused, new_fields, ignored_fields, .. } = gathered(engine, scope, relation, work)?;
+    let refused = refused.into_iter().map(|(_, refused)| refused).collect();
+    Ok(Decoded { records: rows.num_rows() as u64, rows, deleted: None, refused, new_fields, ignored_fields })
+}
+
+/// Every record as a row.
+fn gathered(engine: &Engine, scope: &Scope, relation: &RelationDef, work: &Work) -> Result<Gathered> {
     let mut gather = Gather::new(scope, relation, work)?;
     for (at, payload) in work.payloads.iter().enumerate() {
         gather.begin(at);

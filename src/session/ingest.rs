@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalog::definition::RelationDef;
+use crate::catalog::definition::{RelationDef, SourceFormat};
 use crate::catalog::name::ObjectName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest;
@@ -70,6 +70,7 @@ impl Session {
         let batch = Batch {
             table: table.oid,
             format,
+            meaning: SourceFormat::Plain,
             payloads: vec![payload],
             broken: Broken::Fails,
             limits: DecodeLimits::new(self.server.config()),

@@ -80,6 +80,7 @@ impl Draft {
             };
             table.constraints = std::mem::take(&mut table.constraints).into_iter().filter_map(kept).collect();
         }
+        self.refuse_change_of_key(&held, &new)?;
         self.put_checked(new)?;
         Ok(())
     }

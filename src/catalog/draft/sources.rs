@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::catalog::definition::SourceDef;
+use crate::catalog::definition::{RelationDef, SourceDef, SourceFormat, TableDef};
+use crate::catalog::dependency::{describe, describe_source};
 use crate::catalog::draft::{Draft, Object};
 use crate::catalog::name::Oid;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,6 +18,9 @@ impl Draft {
         if let Some(missing) = source.references().find(|oid| self.relation_by_oid(*oid).is_none()) {
             let message = format!("the table of source \"{}\" (number {missing}) does not exist", source.name);
             return Err(Error::new(ErrorKind::UndefinedTable, message).detail("It was dropped by another session."));
+        }
+        if let Some(table) = self.relation_by_oid(source.table).filter(|_| source.format != SourceFormat::Plain) {
+            require_key(&table)?;
         }
         source.oid = self.allocate_oid()?;
         let oid = source.oid;
@@ -40,6 +44,22 @@ impl Draft {
         Ok(source)
     }
 
+    /// An error where a table's key would change while a source finds rows by it.
+    pub(super) fn refuse_change_of_key(&self, old: &RelationDef, new: &RelationDef) -> Result<()> {
+        let key = |relation: &RelationDef| -> Vec<Option<i16>> {
+            let names = relation.table().map(TableDef::primary_key).unwrap_or_default();
+            names.iter().map(|name| relation.column(name).map(|column| column.number)).collect()
+        };
+        let needs = |source: &&Arc<SourceDef>| source.table == old.oid && source.format != SourceFormat::Plain;
+        let Some(source) = self.sources().find(needs) else { return Ok(()) };
+        if key(old) == key(new) && require_key(new).is_ok() {
+            return Ok(());
+        }
+        let (table, source) = (describe(self, old), describe_source(self, source));
+        let message = format!("cannot change the primary key of {table} because {source} depends on it");
+        Err(Error::new(ErrorKind::DependentObjectsStillExist, message).hint("Drop the source first."))
+    }
+
     fn existing_source(&self, oid: Oid) -> Result<Arc<SourceDef>> {
         self.source_by_oid(oid).ok_or_else(|| {
             Error::new(ErrorKind::UndefinedObject, format!("source with number {oid} does not exist"))
@@ -55,5 +75,23 @@ impl Draft {
     pub(super) fn take_source(&mut self, oid: Oid) {
         self.touched.insert(Object::Source(oid));
         self.working.remove_source(oid);
+    }
+}
+
+/// An error where rows of the table cannot be found by a key that records carry.
+fn require_key(table: &RelationDef) -> Result<()> {
+    let key = table.table().map(TableDef::primary_key).unwrap_or_default();
+    if key.is_empty() {
+        let message = format!("FORMAT UPSERT and DEBEZIUM need a primary key, and table \"{}\" has none", table.name);
+        return Err(Error::new(ErrorKind::InvalidTableDefinition, message)
+            .hint("Give it one: PRIMARY KEY (...) among the columns, or ALTER TABLE ... ADD PRIMARY KEY (...)."));
+    }
+    let is_generated = |name: &&String| table.column(name).is_some_and(|column| column.generated.is_some());
+    match key.iter().find(is_generated) {
+        None => Ok(()),
+        Some(name) => Err(Error::unsupported(format!(
+            "column \"{name}\" of the primary key is generated: a record that deletes a row does not tell it"
+        ))
+        .hint("FORMAT PLAIN adds every record as a row.")),
     }
 }

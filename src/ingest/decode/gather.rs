@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::column::Column;
 use super::guess::Guess;
-use super::{Decoded, NewField, Payload, Refused, Work, columnar, exact, reason};
+use super::{NewField, Payload, Refused, Work, columnar, exact, reason};
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::NAME_BYTES_MAX;
 use crate::engine::functions::cast::parse_time::Moment;
@@ -58,7 +58,18 @@ pub(super) struct Gather<'a> {
 }
 
 /// The place of a record among all: its payload, and its number there.
-type Order = (usize, u32);
+pub(super) type Order = (usize, u32);
+
+/// What payloads hold, with the payload of each.
+pub(super) struct Gathered {
+    pub rows: RecordBatch,
+    /// For each of the rows, in the order in which they came.
+    pub payloads: Vec<usize>,
+    /// In that order, too.
+    pub refused: Vec<(Order, Refused)>,
+    pub new_fields: Vec<NewField>,
+    pub ignored_fields: BTreeMap<String, u64>,
+}
 
 /// The values of one column.
 struct Slot {
@@ -320,7 +331,7 @@ impl<'a> Gather<'a> {
     }
 
     /// The rows, and what is none.
-    pub fn finish(mut self, engine: &Engine, scope: &Scope) -> Result<Decoded> {
+    pub fn finish(mut self, engine: &Engine, scope: &Scope) -> Result<Gathered> {
         let ignored = self.others.iter().filter(|other| other.records > 0);
         let is_new = |other: &&Other| self.adds_fields && !other.is_generated && other.guess.pg_type().is_some();
         let new = |other: &Other| Some(NewField { name: other.name.clone(), pg_type: other.guess.pg_type()? });
@@ -328,30 +339,25 @@ impl<'a> Gather<'a> {
         let ignored_fields = ignored.map(|other| (other.name.clone(), other.records)).collect();
         let stored = self.relation.arrow_schema();
         if !new_fields.is_empty() {
-            return Ok(Decoded {
-                rows: RecordBatch::new_empty(stored),
-                refused: Vec::new(),
-                new_fields,
-                ignored_fields,
-            });
+            let rows = RecordBatch::new_empty(stored);
+            return Ok(Gathered { rows, payloads: Vec::new(), refused: Vec::new(), new_fields, ignored_fields });
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut payloads) = (Vec::new(), Vec::new());
         for part in std::mem::take(&mut self.parts) {
-            rows.push(self.shape_part(engine, scope, part)?);
+            rows.push(self.shape_part(engine, scope, part, &mut payloads)?);
         }
         if !self.origins.is_empty() {
-            rows.push(self.shape_records(engine, scope)?);
+            rows.push(self.shape_records(engine, scope, &mut payloads)?);
         }
         let rows = match <[RecordBatch; 1]>::try_from(rows) {
             Ok([all]) => all,
             Err(parts) => concat_batches(&stored, &parts)?,
         };
         self.refused.sort_by_key(|(order, _)| *order);
-        let refused = self.refused.into_iter().map(|(_, refused)| refused).collect();
-        Ok(Decoded { rows, refused, new_fields, ignored_fields })
+        Ok(Gathered { rows, payloads, refused: self.refused, new_fields, ignored_fields })
     }
 
-    fn shape_records(&mut self, engine: &Engine, scope: &Scope) -> Result<RecordBatch> {
+    fn shape_records(&mut self, engine: &Engine, scope: &Scope, payloads: &mut Vec<usize>) -> Result<RecordBatch> {
         let kept = kept(self.origins.len(), &self.failed);
         let mut given = HashMap::new();
         for (at, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.is_given) {
@@ -367,6 +373,9 @@ impl<'a> Gather<'a> {
         };
         let given = without_failed(given, kept.as_ref())?;
         let Shaped { rows, broken } = engine.shape(scope, self.relation, given, origins.len())?;
+        let mut gone = broken.iter().map(|(row, _)| *row).peekable();
+        let passed = origins.iter().enumerate().filter(|(row, _)| gone.next_if_eq(row).is_none());
+        payloads.extend(passed.map(|(_, origin)| origin.payload as usize));
         for (row, error) in broken {
             let Origin { payload, number, start, length } = origins[row];
             let held = &self.work.payloads[payload as usize];
@@ -376,12 +385,19 @@ impl<'a> Gather<'a> {
         Ok(rows)
     }
 
-    fn shape_part(&mut self, engine: &Engine, scope: &Scope, part: Part) -> Result<RecordBatch> {
+    fn shape_part(
+        &mut self,
+        engine: &Engine,
+        scope: &Scope,
+        part: Part,
+        payloads: &mut Vec<usize>,
+    ) -> Result<RecordBatch> {
         let count = part.rows.num_rows();
         let kept = kept(count, &part.failed);
         let numbers: Vec<usize> = (0..count).filter(|row| kept.as_ref().is_none_or(|kept| kept.value(*row))).collect();
         let given = without_failed(part.given, kept.as_ref())?;
         let Shaped { rows, broken } = engine.shape(scope, self.relation, given, numbers.len())?;
+        payloads.extend(std::iter::repeat_n(part.first.0, rows.num_rows()));
         for (row, error) in broken {
             let (payload, first) = part.first;
             let number = first + u32::try_from(numbers[row]).unwrap_or(u32::MAX);
@@ -413,7 +429,8 @@ fn without_failed(given: HashMap<usize, Given>, kept: Option<&BooleanArray>) -> 
     given.into_iter().map(fewer).collect()
 }
 
-fn refused(payload: &Payload, raw: Bytes, number: u32, error: &Error) -> Refused {
+/// A record of a payload that cannot be stored.
+pub(super) fn refused(payload: &Payload, raw: Bytes, number: u32, error: &Error) -> Refused {
     Refused {
         raw: payload.raw.clone().unwrap_or(raw),
         reason: reason(error),

@@ -30,17 +30,21 @@ pub(super) fn gather_values(gather: &mut Gather<'_>, payload: &Bytes) -> Result<
     Ok(())
 }
 
-/// A record a line; empty lines are none.
+/// A record a line.
 pub(super) fn gather_lines(gather: &mut Gather<'_>, payload: &Bytes) {
+    lines(payload).for_each(|line| gather_object(gather, line));
+}
+
+/// The lines of a payload that are not empty.
+pub(super) fn lines(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = payload.strip_prefix(BYTE_ORDER_MARK).unwrap_or(payload);
-    while !rest.is_empty() {
+    let all = std::iter::from_fn(move || {
         let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-        let line = rest[..end].trim_ascii();
-        if !line.is_empty() {
-            gather_object(gather, line);
-        }
+        let line = (!rest.is_empty()).then(|| rest[..end].trim_ascii());
         rest = rest.get(end + 1..).unwrap_or_default();
-    }
+        line
+    });
+    all.filter(|line| !line.is_empty())
 }
 
 /// One record, whose text lies in the payload.

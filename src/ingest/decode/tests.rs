@@ -27,12 +27,12 @@ use crate::log::LogOptions;
 use crate::tables::Stores;
 
 /// An engine without tables: what is decoded goes nowhere.
-struct Fixture {
+pub(super) struct Fixture {
     engine: Arc<Engine>,
     _folder: TempDir,
 }
 
-async fn fixture() -> Fixture {
+pub(super) async fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let stores = Arc::new(Stores::new(Default::default()).unwrap());
     let options = BufferOptions { log: LogOptions::default(), tail_bytes_max: 1 << 20 };
@@ -52,7 +52,7 @@ async fn fixture() -> Fixture {
 }
 
 impl Fixture {
-    fn decode(&self, table: &RelationDef, work: &Work) -> Result<Decoded> {
+    pub(super) fn decode(&self, table: &RelationDef, work: &Work) -> Result<Decoded> {
         decode(&self.engine, &self.engine.background_scope(), table, work)
     }
 
@@ -61,20 +61,20 @@ impl Fixture {
     }
 }
 
-fn payload(bytes: impl Into<Bytes>, place: Option<i64>) -> Payload {
-    Payload { bytes: bytes.into(), raw: None, place, before: 0, source: "test".into() }
+pub(super) fn payload(bytes: impl Into<Bytes>, place: Option<i64>) -> Payload {
+    Payload { bytes: bytes.into(), is_key: false, raw: None, place, before: 0, source: "test".into() }
 }
 
-fn work(format: Format, payloads: Vec<Payload>) -> Work {
+pub(super) fn work(format: Format, payloads: Vec<Payload>) -> Work {
     let limits = DecodeLimits { depth_max: 8, bytes_max: 1 << 24 };
-    Work { format, payloads, broken: Broken::Fails, limits }
+    Work { format, meaning: SourceFormat::Plain, payloads, broken: Broken::Fails, limits }
 }
 
-fn column(name: &str, pg_type: PgType) -> ColumnDef {
+pub(super) fn column(name: &str, pg_type: PgType) -> ColumnDef {
     ColumnDef::new(1, name, pg_type)
 }
 
-fn table(columns: Vec<ColumnDef>) -> RelationDef {
+pub(super) fn table(columns: Vec<ColumnDef>) -> RelationDef {
     RelationDef {
         oid: Oid(20000),
         schema: Oid::PUBLIC,
@@ -86,13 +86,13 @@ fn table(columns: Vec<ColumnDef>) -> RelationDef {
     }
 }
 
-fn change(table: &mut RelationDef, edit: impl FnOnce(&mut TableDef)) {
+pub(super) fn change(table: &mut RelationDef, edit: impl FnOnce(&mut TableDef)) {
     let RelationKind::Table(definition) = &mut table.kind else { unreachable!("it is a table") };
     edit(definition);
 }
 
 /// Each row as its values between bars.
-fn shown(rows: &RecordBatch) -> Vec<String> {
+pub(super) fn shown(rows: &RecordBatch) -> Vec<String> {
     let value = |column: &ArrayRef, row| match column.is_null(row) {
         true => "NULL".to_owned(),
         false => array_value_to_string(column, row).unwrap(),

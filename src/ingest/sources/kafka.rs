@@ -22,7 +22,7 @@ use rdkafka::statistics::{Partition, Statistics};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use crate::catalog::definition::{SourceDef, SourceEncoding};
+use crate::catalog::definition::{SourceDef, SourceEncoding, SourceFormat};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::decode::Refused;
@@ -230,23 +230,35 @@ impl<'a> Gathered<'a> {
         let name = self.partitions.get(&partition).cloned().unwrap_or_else(|| record.topic().into());
         self.next.insert(partition, offset + 1);
         self.newest_ms = self.newest_ms.max(record.timestamp().to_millis());
-        let value = record.payload().unwrap_or_default();
+        let is_key = record.payload().is_none();
+        let deletes =
+            is_key && self.source.format == SourceFormat::Upsert && self.source.encoding == SourceEncoding::Json;
+        if is_key && self.source.format == SourceFormat::Debezium {
+            // The deletion itself came before it.
+            return Ok(());
+        }
+        let (source, key) = (name, record.key().unwrap_or_default());
+        let value = record.payload().unwrap_or(key);
         self.bytes += value.len();
-        let refuse = |raw: &[u8], reason: String| Refused {
-            raw: Bytes::copy_from_slice(raw),
+        let refuse = |kept: &[u8], reason: String| Refused {
+            raw: Bytes::copy_from_slice(kept),
             reason,
             place: offset,
-            source: Arc::clone(&name),
+            source: Arc::clone(&source),
         };
-        if record.payload().is_none() {
-            self.refused
-                .push(refuse(record.key().unwrap_or_default(), "23502: the record has a key and no value".to_owned()));
+        if is_key && (!deletes || record.key().is_none()) {
+            let reason = if record.key().is_none() {
+                "the record has neither key nor value"
+            } else {
+                "the record has a key and no value"
+            };
+            self.refused.push(refuse(value, format!("23502: {reason}")));
         } else if value.len() > self.limits.record_bytes {
             let kept = &value[..self.limits.oversize_kept_bytes()];
             self.refused.push(refuse(kept, self.limits.oversize_reason()));
         } else {
             let bytes = Bytes::copy_from_slice(value);
-            self.payloads.push(Payload { bytes, raw: None, place: Some(offset), before: 0, source: name });
+            self.payloads.push(Payload { bytes, is_key, raw: None, place: Some(offset), before: 0, source });
         }
         Ok(())
     }

@@ -211,9 +211,12 @@ fn refuse_unused(checked: &Checked) -> Result<()> {
 /// What does not go together is said at once.
 fn refuse_odd(connector: ConnectorKind, format: SourceFormat, encoding: SourceEncoding) -> Result<()> {
     match (connector, format, encoding) {
-        (_, SourceFormat::Upsert | SourceFormat::Debezium, _) => {
-            Err(Error::unsupported("FORMAT UPSERT and FORMAT DEBEZIUM are not supported yet")
+        (ConnectorKind::Nats, SourceFormat::Upsert | SourceFormat::Debezium, _) => {
+            Err(Error::unsupported("FORMAT UPSERT and FORMAT DEBEZIUM are not supported for connector \"nats\" yet")
                 .hint("FORMAT PLAIN adds every record as a row."))
+        }
+        (_, SourceFormat::Debezium, SourceEncoding::Csv | SourceEncoding::Parquet) => {
+            Err(Error::unsupported("FORMAT DEBEZIUM is for ENCODE JSON only").hint("Leave ENCODE out."))
         }
         (ConnectorKind::Nats | ConnectorKind::Kafka, _, SourceEncoding::Parquet) => {
             Err(Error::unsupported("ENCODE PARQUET is for files only").hint("Use ENCODE JSON or CSV."))

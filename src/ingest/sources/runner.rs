@@ -102,6 +102,7 @@ async fn add(engine: &Arc<Engine>, source: &SourceDef, limits: DecodeLimits, chu
     let batch = Batch {
         table: source.table,
         format,
+        meaning: source.format,
         payloads: chunk.payloads,
         broken: Broken::Refused,
         limits,

@@ -109,7 +109,7 @@ impl Work<'_> {
     }
 
     async fn add(&self, table: &RelationDef, format: Format, bytes: Bytes, key: Option<String>) -> Result<Accepted> {
-        let payload = Payload { bytes, raw: None, place: None, before: 0, source: SOURCE.into() };
+        let payload = Payload { bytes, is_key: false, raw: None, place: None, before: 0, source: SOURCE.into() };
         self.session.ingest(table, Delivery { format, payload, key }).await
     }
 }

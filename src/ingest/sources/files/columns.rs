@@ -65,7 +65,8 @@ impl ColumnsFile {
         }
         let bytes = if records > 0 { stream.into_inner()?.into() } else { Bytes::new() };
         let before = i64::try_from(before).unwrap_or(i64::MAX);
-        let payload = Payload { bytes, raw: None, place: None, before, source: Arc::clone(&self.source) };
+        let payload =
+            Payload { bytes, is_key: false, raw: None, place: None, before, source: Arc::clone(&self.source) };
         Ok(Piece { format: Format::ArrowStream, payload, refused: Vec::new(), records, is_last })
     }
 }

@@ -43,7 +43,8 @@ impl TextFile {
         }
         let Cut { bytes, refused, records } = self.cutter.cut();
         let before = i64::try_from(before).unwrap_or(i64::MAX);
-        let payload = Payload { bytes, raw: None, place: None, before, source: Arc::clone(self.cutter.source()) };
+        let payload =
+            Payload { bytes, is_key: false, raw: None, place: None, before, source: Arc::clone(self.cutter.source()) };
         Ok(Piece { format: self.format, payload, refused, records, is_last })
     }
 
