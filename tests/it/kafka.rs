@@ -13,13 +13,13 @@ use crate::server::Server;
 use crate::sources::{arrives, number, text};
 
 /// A broker that keeps its records in memory.
-struct Broker {
+pub struct Broker {
     program: Running,
     port: u16,
 }
 
 impl Broker {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let port = free_address().port();
         Self { program: Self::launch(port), port }
     }
@@ -53,13 +53,13 @@ impl Broker {
         self.program = Self::launch(self.port);
     }
 
-    fn config(&self) -> ClientConfig {
+    pub fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", format!("127.0.0.1:{}", self.port)).set("message.timeout.ms", "20000");
         config
     }
 
-    async fn create(&self, topic: &str, partitions: i32) {
+    pub async fn create(&self, topic: &str, partitions: i32) {
         let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
         let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
         admin.create_topics([&new], &AdminOptions::new()).await.unwrap()[0].clone().unwrap();
@@ -75,7 +75,7 @@ impl Broker {
         producer.flush(Duration::from_secs(20)).unwrap();
     }
 
-    fn options(&self, topic: &str) -> String {
+    pub fn options(&self, topic: &str) -> String {
         format!(
             "connector = 'kafka', brokers = '127.0.0.1:{}', topic = '{topic}', retry_pause_max = '500 ms', partitions_interval = '200 ms'",
             self.port

@@ -50,8 +50,11 @@ mod check;
 mod limits;
 
 // Sources: files, NATS, Kafka; broken, killed and started again.
+mod changes;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "kafka")]
+mod kafka_changes;
 mod sources;
 
 // psql itself against the server: meta-commands, COPY, cancel.

@@ -14,7 +14,7 @@ use crate::server::Server;
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// A server that may read files below a folder.
-fn start(flags: &[&str]) -> (Server, TempDir) {
+pub fn start(flags: &[&str]) -> (Server, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().canonicalize().unwrap();
     let server = Server::start_with(&[&["--file-locations", path.to_str().unwrap()], flags].concat());
@@ -51,7 +51,7 @@ pub async fn arrives(client: &Client, sql: &str, expected: i64) {
 }
 
 /// A file that is there from one moment to the next.
-fn put(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+pub fn put(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
     let (path, unfinished) = (folder.join(name), folder.join(format!(".{}", name.replace('/', "-"))));
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&unfinished, text).unwrap();
@@ -59,7 +59,7 @@ fn put(folder: &Path, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
     path
 }
 
-fn source(name: &str, folder: &Path, more: &str) -> String {
+pub fn source(name: &str, folder: &Path, more: &str) -> String {
     let path = folder.display();
     format!(
         "CREATE SOURCE {name} {more}",
