@@ -408,8 +408,10 @@ impl Buffer {
     }
 
     /// What [`OpenTable::rows`] says of who may hold it.
-    pub fn row_lock(&self, oid: Oid) -> Result<Arc<tokio::sync::RwLock<()>>> {
-        Ok(Arc::clone(&self.current().open(oid)?.rows))
+    pub fn row_lock(&self, planned: &RelationDef) -> Result<Arc<tokio::sync::RwLock<()>>> {
+        let version = self.current();
+        refuse_changed(&version.catalog, planned)?;
+        Ok(Arc::clone(&version.open(planned.oid)?.rows))
     }
 
     fn gate(&self, planned: &RelationDef) -> Result<Arc<tokio::sync::RwLock<()>>> {

@@ -149,7 +149,7 @@ async fn add(
     let others = others.map(|(table, rows)| (table, Effect::Insert, rows));
     let changes: Vec<_> = rows.chain(deleted).chain(others).collect();
     // Who reads rows to replace them must not find that others replace them meanwhile.
-    let lock = is_keyed.then(|| engine.buffer().row_lock(relation.oid)).transpose()?;
+    let lock = is_keyed.then(|| engine.buffer().row_lock(relation)).transpose()?;
     let position = |(name, value): &(String, i64)| (relation.oid, name.clone(), *value);
     let positions = beside.positions.iter().map(position).collect();
     let key = claimed.map(|claimed| (claimed, i64::try_from(accepted.dead_letters).unwrap_or(i64::MAX)));
