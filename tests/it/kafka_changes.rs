@@ -169,7 +169,16 @@ async fn values_replace_rows_and_keys_without_one_delete_them() {
         "SELECT string_agg(left(reason, 5) || ' ' || encode(raw, 'escape'), ';' ORDER BY position) FROM t$dead_letter";
     let expected = "23502 ;23502 {\"other\": 1};22P02 seven;23502 {\"text\": \"no key\"};23502 {\"id\": null}";
     assert_eq!(text(&client, letters).await.as_deref(), Some(expected));
-    let counted = "SELECT rows || '|' || dead_letters FROM system.sources";
+    // CSV has no word for a deletion.
+    broker.create("lines", 1).await;
+    let create = format!("CREATE SOURCE u INTO u WITH ({}) FORMAT UPSERT ENCODE CSV", broker.options("lines"));
+    client.batch_execute(&format!("CREATE TABLE u (id bigint PRIMARY KEY, text text); {create}")).await.unwrap();
+    let line = |text: &str| (None, Some(text.to_owned()));
+    broker.send_keyed("lines", 0, &[line("1,one"), (Some("1".to_owned()), None), line("2,two"), line("2,dos")]);
+    arrives(&client, "SELECT count(*) FROM u WHERE (id, text) IN ((1, 'one'), (2, 'dos'))", 2).await;
+    let letters = "SELECT left(reason, 5) || ' ' || encode(raw, 'escape') FROM u$dead_letter";
+    assert_eq!(text(&client, letters).await.as_deref(), Some("23502 1"));
+    let counted = "SELECT rows || '|' || dead_letters FROM system.sources WHERE name = 's'";
     assert!(text(&client, counted).await.is_some_and(|counts| counts.ends_with("|5")));
     assert_eq!(server.terminate(), Some(0));
 }
