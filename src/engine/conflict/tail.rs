@@ -46,7 +46,7 @@ impl Engine {
     ) -> Result<Option<Affected>> {
         let relation = &target.relation;
         let is_unseen = conflict.replaces_unseen(relation);
-        let lock = self.buffer().row_lock(relation.oid)?;
+        let lock = self.buffer().row_lock(relation)?;
         let right = match is_unseen {
             true => Right::Shared(lock.read_owned().await),
             false => Right::Alone(lock.write_owned().await),
