@@ -6,6 +6,7 @@ mod ingest;
 mod lake;
 mod measure;
 mod tpch;
+mod writes;
 
 use std::error::Error;
 use std::path::Path;
@@ -21,7 +22,7 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "board tpch-load FOLDER SOURCE | tpch FOLDER QUERIES ROUNDS | lake-load FOLDER | lake FOLDER | merge FOLDER \
                      | drain NAME CONNECTION PID | clients CONNECTION PID SECONDS \
-                     | ingest HTTP CONNECTION PID SECONDS";
+                     | ingest HTTP CONNECTION PID SECONDS | writes NAME CONNECTION UNLOGGED SECONDS";
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,6 +41,9 @@ fn main() -> Outcome<()> {
             ["clients", connection, process, seconds] => clients::run(connection, process, seconds.parse()?).await,
             ["ingest", http, connection, process, seconds] => {
                 ingest::run(http, connection, process, seconds.parse()?).await
+            }
+            ["writes", name, connection, unlogged, seconds] => {
+                writes::run(name, connection, unlogged, seconds.parse()?).await
             }
             _ => Err(USAGE.into()),
         }
