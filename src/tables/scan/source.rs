@@ -24,7 +24,6 @@ use object_store::ObjectStore;
 #[derive(Clone)]
 pub(super) struct GuardedSource {
     inner: Arc<dyn FileSource>,
-    #[cfg_attr(not(any(test, feature = "proto")), expect(dead_code, reason = "this build sends no plans"))]
     sending: Sending,
 }
 
