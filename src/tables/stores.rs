@@ -1,4 +1,4 @@
-//! Object stores by URL: `file:`, `s3:` and (for tests) `memory:`.
+//! Object stores by URL: `file:`, `s3:`, in some builds `az:` and `gs:`, and (for tests) `memory:`.
 //!
 //! One store a scheme and host, made at first use and kept. Invariant: what a local store has acknowledged survives a
 //! loss of power ([`durable`]); object stores in the network promise that by themselves.
@@ -99,8 +99,16 @@ impl Stores {
             "file" => Ok(Arc::new(DurableStore::new(Arc::clone(&self.fsyncs)))),
             "memory" => Ok(Arc::new(InMemory::new())),
             "s3" | "s3a" => self.make_s3(url),
+            #[cfg(feature = "azure")]
+            "az" | "abfs" | "abfss" => make_azure(url),
+            #[cfg(feature = "gcp")]
+            "gs" => make_gcs(url),
+            #[cfg(not(feature = "azure"))]
+            "az" | "abfs" | "abfss" => Err(not_built(url)),
+            #[cfg(not(feature = "gcp"))]
+            "gs" => Err(not_built(url)),
             other => Err(Error::unsupported(format!("no object store for \"{other}:\" URLs"))
-                .hint("Use a local path, a file:// URL or an s3:// URL.")),
+                .hint("Use a local path, or a URL that begins with file://, s3://, az:// or gs://.")),
         }
     }
 
@@ -110,13 +118,38 @@ impl Stores {
         for (key, value) in &self.options {
             builder = builder.with_config(s3_key(key)?, value);
         }
-        let store = builder.build().map_err(|error| {
-            Error::new(ErrorKind::InvalidParameterValue, format!("cannot open the bucket of \"{url}\""))
-                .detail(error.to_string())
-                .hint("Set the options endpoint, region, access_key_id and secret_access_key, or AWS_* variables.")
-        })?;
-        Ok(Arc::new(store))
+        let hint = "Set the options endpoint, region, access_key_id and secret_access_key, or AWS_* variables.";
+        Ok(Arc::new(builder.build().map_err(|error| unopened(url, &error, hint))?))
     }
+}
+
+/// The container of Azure's blob storage: account and key are in the environment.
+#[cfg(feature = "azure")]
+fn make_azure(url: &Url) -> Result<Arc<dyn ObjectStore>> {
+    let builder = object_store::azure::MicrosoftAzureBuilder::from_env().with_url(url.as_str());
+    let hint = "Set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or other AZURE_* variables.";
+    Ok(Arc::new(builder.build().map_err(|error| unopened(url, &error, hint))?))
+}
+
+/// The bucket of Google's cloud storage: the account is in the environment, or that of the machine.
+#[cfg(feature = "gcp")]
+fn make_gcs(url: &Url) -> Result<Arc<dyn ObjectStore>> {
+    let builder = object_store::gcp::GoogleCloudStorageBuilder::from_env().with_url(url.as_str());
+    let hint =
+        "Set GOOGLE_SERVICE_ACCOUNT to the path of the account's file, or GOOGLE_SERVICE_ACCOUNT_KEY to what it says.";
+    Ok(Arc::new(builder.build().map_err(|error| unopened(url, &error, hint))?))
+}
+
+#[cfg(not(all(feature = "azure", feature = "gcp")))]
+fn not_built(url: &Url) -> Error {
+    Error::unsupported(format!("\"{}:\" URLs are not in this build of the server", url.scheme()))
+        .hint("Build it with `--features full`.")
+}
+
+fn unopened(url: &Url, error: &object_store::Error, hint: &str) -> Error {
+    Error::new(ErrorKind::InvalidParameterValue, format!("cannot open the bucket of \"{url}\""))
+        .detail(error.to_string())
+        .hint(hint)
 }
 
 /// DataFusion looks up the stores of its scans here.

@@ -1,4 +1,4 @@
-//! Tables in a bucket, through the S3 API of moto.
+//! Tables in a bucket: through the S3 API of moto, and through Azure's of azurite.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -84,6 +84,62 @@ async fn a_database_lives_in_a_bucket() {
         panic!("the table is gone")
     };
     assert_eq!(line(&rows[0]), format!("2990 | {} | 3", 2990 * 2991 / 2 - 110));
+}
+
+/// Azure's own emulator, an npm package, with one container, `lake`.
+#[cfg(feature = "azure")]
+fn start_azurite(folder: &std::path::Path) -> (Running, SocketAddr) {
+    let packages = crate::program::root().join("target/azurite");
+    let program = packages.join("node_modules/azurite/dist/src/blob/main.js");
+    if !program.exists() {
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--silent", "--no-save", "--prefix"]).arg(&packages).arg("azurite@3.37.0");
+        crate::program::text_of(&mut npm);
+    }
+    let address = free_address();
+    let mut command = Command::new("node");
+    command.arg(program).args(["--blobHost", "127.0.0.1", "--blobPort", &address.port().to_string()]);
+    command.args(["--silent", "--skipApiVersionCheck", "--disableTelemetry", "--location"]).arg(folder);
+    let program = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
+    for _ in 0..300 {
+        if TcpStream::connect(address).is_ok() {
+            let script = crate::program::root().join("tests/interop/make_container.py");
+            crate::program::text_of(Command::new(python()).arg(script).arg(address.to_string()));
+            return (program, address);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    panic!("azurite does not answer on {address}");
+}
+
+#[cfg(feature = "azure")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_lives_in_a_container_of_azure() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_azurite, address) = start_azurite(&folder.path().join("azurite"));
+    let url = format!("http://{address}");
+    let variables = [("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURITE_BLOB_STORAGE_URL", url.as_str())];
+    let catalog = folder.path().join("catalog").to_string_lossy().into_owned();
+    let flags = ["--catalog-folder", &catalog, "--file-locations", "az://lake/shared"];
+    let database = std::path::Path::new("az://lake/database");
+    for round in 0..2 {
+        let mut server = Server::open_where(database, &flags, &variables);
+        let client = server.connect().await;
+        if round == 0 {
+            for (sql, count) in [
+                ("CREATE TABLE t (id int PRIMARY KEY, v text) PARTITIONED BY (v)", 0),
+                ("INSERT INTO t SELECT n, 'p' || n % 3 FROM generate_series(1, 3000) AS g(n)", 3000),
+                ("UPDATE t SET id = -id WHERE id <= 10", 10),
+                ("INSERT INTO t VALUES (11, 'p0'), (5000, 'p0') ON CONFLICT (id) DO NOTHING", 1),
+                ("COPY (SELECT 1 AS n) TO 'az://lake/shared/a.parquet'", 1),
+            ] {
+                assert_eq!(ask(&client, sql).await, Answer::Done(count), "{sql}");
+            }
+        }
+        assert_eq!(told(&client, "SELECT count(*), min(id), max(id) FROM t").await, "3001 | -10 | 5000");
+        assert_eq!(told(&client, "SELECT n FROM read_parquet('az://lake/shared/a.parquet')").await, "1");
+        assert_eq!(server.terminate(), Some(0));
+    }
 }
 
 /// Two servers, which know nothing of each other, and one table: only the bucket's conditional PUT is between them.

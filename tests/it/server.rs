@@ -61,6 +61,15 @@ impl Server {
         Self { program, address, http, folder: folder.to_owned(), arguments, _temporary: None }
     }
 
+    /// As [`Server::open`], with these variables in its environment.
+    pub fn open_where(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let mut command = headwater();
+        command.envs(variables.iter().copied());
+        let (program, address, http) = launch(command, folder, &arguments);
+        Self { program, address, http, folder: folder.to_owned(), arguments, _temporary: None }
+    }
+
     /// A server on an empty database, on a disk of so many megabytes that nobody else sees: [`Server::seen_folder`].
     pub fn start_on_small_disk(megabytes: u32, arguments: &[&str]) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary folder can be made");

@@ -47,6 +47,26 @@ fn unknown_options_and_schemes_are_errors() {
     assert_eq!(error.sqlstate(), "0A000");
 }
 
+/// What is not built says so; what is lacks an account here, or finds its bucket.
+#[test]
+fn urls_of_other_clouds_are_known() {
+    let stores = Stores::new(BTreeMap::new()).unwrap();
+    for (url, is_built) in [("az://container/x", cfg!(feature = "azure")), ("gs://bucket/x", cfg!(feature = "gcp"))] {
+        match stores.get(&Url::parse(url).unwrap()) {
+            Ok(_) => assert!(is_built),
+            Err(error) => {
+                let sqlstate = if is_built { "22023" } else { "0A000" };
+                assert_eq!(error.sqlstate(), sqlstate, "{error}");
+                assert!(
+                    error
+                        .hint_text()
+                        .is_some_and(|hint| hint.contains("GOOGLE_") || hint.contains("AZURE_") || !is_built)
+                );
+            }
+        }
+    }
+}
+
 /// The stores of the S3 server that `tests/s3/run` starts; `None` without one.
 fn s3_stores() -> Option<Arc<Stores>> {
     let Ok(endpoint) = std::env::var("HEADWATER_TEST_S3") else {
