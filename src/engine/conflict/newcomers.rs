@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::buffer::NullBuffer;
-use arrow::row::{Row, RowConverter, Rows, SortField};
+use arrow::row::{Row, Rows};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use roaring::RoaringTreemap;
 use tokio_util::sync::CancellationToken;
 
+use crate::buffer::encoded_keys;
 use crate::engine::Engine;
 use crate::engine::conflict::clause::{Conflict, ConflictAction};
 use crate::error::{Error, ErrorKind, Result};
@@ -70,11 +71,9 @@ impl Keys {
         let Some(first) = batches.first() else { return Ok(Vec::new()) };
         let positions: Vec<usize> =
             columns.iter().map(|column| first.schema_ref().index_of(column)).collect::<Result<_, _>>()?;
-        let fields = positions.iter().map(|at| SortField::new(first.column(*at).data_type().clone())).collect();
-        let converter = RowConverter::new(fields)?;
         let of_batch = |batch: &RecordBatch| {
             let columns: Vec<ArrayRef> = positions.iter().map(|at| Arc::clone(batch.column(*at))).collect();
-            let rows = converter.convert_columns(&columns)?;
+            let rows = encoded_keys(&columns)?;
             memory.try_grow(rows.size() + 2 * batch.num_rows() * size_of::<Row<'_>>())?;
             let nulls = columns
                 .iter()
