@@ -4,6 +4,7 @@
 //! unfinished row. An error names the line, and the column and its text where there is one.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
@@ -126,12 +127,22 @@ impl Decoder {
     }
 }
 
-/// A field of a row: NULL or text.
-type FieldText<'a> = Option<&'a str>;
+/// The fields of a row: a text, and where in it each of them is. NULL is nowhere.
+#[derive(Clone, Copy)]
+struct Fields<'a> {
+    text: &'a str,
+    places: &'a [Option<Range<usize>>],
+}
+
+impl<'a> Fields<'a> {
+    fn iter(self) -> impl Iterator<Item = Option<&'a str>> {
+        self.places.iter().map(move |place| place.clone().map(|place| &self.text[place]))
+    }
+}
 
 impl Rows {
     /// Appends a row of text fields, or skips it when it cannot be read and the options say so.
-    fn push_text_row(&mut self, fields: &[FieldText<'_>], line: &[u8]) -> Result<()> {
+    fn push_text_row(&mut self, fields: Fields<'_>, line: &[u8]) -> Result<()> {
         match self.read_fields(fields, line) {
             Ok(()) => {}
             Err(error) if self.options.on_error == OnError::Ignore => self.skip_row(&error)?,
@@ -140,13 +151,13 @@ impl Rows {
         self.end_row(line.len())
     }
 
-    fn read_fields(&mut self, fields: &[FieldText<'_>], line: &[u8]) -> Result<()> {
-        let width = self.intakes.len();
-        if fields.len() < width {
-            let missing = &self.columns[fields.len()];
+    fn read_fields(&mut self, fields: Fields<'_>, line: &[u8]) -> Result<()> {
+        let (given, width) = (fields.places.len(), self.intakes.len());
+        if given < width {
+            let missing = &self.columns[given];
             return Err(bad_format(format!("missing data for column \"{missing}\"")).context(self.at_line(line)));
         }
-        if fields.len() > width {
+        if given > width {
             return Err(bad_format("extra data after last expected column").context(self.at_line(line)));
         }
         for (index, field) in fields.iter().enumerate() {
@@ -228,17 +239,17 @@ impl Rows {
     }
 
     /// The first line of the data names the columns.
-    fn check_header(&self, fields: &[FieldText<'_>], line: &[u8]) -> Result<()> {
+    fn check_header(&self, fields: Fields<'_>, line: &[u8]) -> Result<()> {
         if !self.options.header_match {
             return Ok(());
         }
-        if fields.len() != self.columns.len() {
-            let (found, expected) = (fields.len(), self.columns.len());
+        let (found, expected) = (fields.places.len(), self.columns.len());
+        if found != expected {
             return Err(bad_format(format!("wrong number of fields in header line: got {found}, expected {expected}"))
                 .context(self.at_line(line)));
         }
         for (index, (found, expected)) in fields.iter().zip(&self.columns).enumerate() {
-            if *found != Some(expected) {
+            if found != Some(expected) {
                 let found = found
                     .map_or_else(|| format!("null value (\"{}\")", self.options.null), |name| format!("\"{name}\""));
                 return Err(bad_format(format!(

@@ -260,7 +260,7 @@ fn interval(span: Span) -> Result<IntervalMonthDayNano> {
 }
 
 fn push_string(builder: &mut StringViewBuilder, text: &str, pg_type: &PgType) -> Result<()> {
-    if text.as_bytes().contains(&0) {
+    if memchr::memchr(0, text.as_bytes()).is_some() {
         return Err(Error::new(
             ErrorKind::CharacterNotInRepertoire,
             "invalid byte sequence for encoding \"UTF8\": 0x00",

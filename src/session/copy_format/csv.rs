@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::session::copy_format::FieldText;
+use crate::session::copy_format::Fields;
 use crate::session::intake::utf8;
 use crate::session::reply::CopyOptions;
 
@@ -16,7 +16,7 @@ pub(super) struct CsvRow {
     force_not_null: Vec<bool>,
     force_null: Vec<bool>,
     content: Vec<u8>,
-    fields: Vec<(Range<usize>, bool)>,
+    places: Vec<Option<Range<usize>>>,
 }
 
 impl CsvRow {
@@ -29,39 +29,40 @@ impl CsvRow {
             force_not_null: options.force_not_null.clone(),
             force_null: options.force_null.clone(),
             content: Vec::new(),
-            fields: Vec::new(),
+            places: Vec::new(),
         }
     }
 
-    /// Calls `then` with the fields of the row.
-    pub(super) fn with_fields<T>(&mut self, row: &str, then: impl FnOnce(&[FieldText<'_>]) -> Result<T>) -> Result<T> {
-        if !row.as_bytes().contains(&self.quote) {
-            let split = row.split(char::from(self.delimiter)).enumerate();
-            let fields: Vec<FieldText<'_>> = split.map(|(index, field)| self.settle(index, field, false)).collect();
-            return then(&fields);
+    /// The fields of the row.
+    pub(super) fn fields<'a>(&'a mut self, row: &'a str) -> Result<Fields<'a>> {
+        self.places.clear();
+        if memchr::memchr(self.quote, row.as_bytes()).is_some() {
+            self.unquote(row.as_bytes());
+            let text = utf8(&self.content)?;
+            return Ok(Fields { text, places: &self.places });
         }
-        self.unquote(row.as_bytes());
-        let text = utf8(&self.content)?;
-        let fields: Vec<FieldText<'_>> = self
-            .fields
-            .iter()
-            .enumerate()
-            .map(|(index, (range, quoted))| self.settle(index, &text[range.clone()], *quoted))
-            .collect();
-        then(&fields)
+        let mut start = 0;
+        for end in memchr::memchr_iter(self.delimiter, row.as_bytes()).chain([row.len()]) {
+            self.settle(start..end, &row.as_bytes()[start..end] == self.null.as_bytes(), false);
+            start = end + 1;
+        }
+        Ok(Fields { text: row, places: &self.places })
     }
 
-    /// Decides whether a field is NULL.
-    fn settle<'a>(&self, index: usize, field: &'a str, quoted: bool) -> FieldText<'a> {
-        let forced = |list: &[bool]| list.get(index).copied().unwrap_or(false);
-        let is_null =
-            field == self.null && if quoted { forced(&self.force_null) } else { !forced(&self.force_not_null) };
-        (!is_null).then_some(field)
+    /// The next field, which is NULL if its text says so and the options do not object.
+    fn settle(&mut self, place: Range<usize>, says_null: bool, quoted: bool) {
+        let forced = |list: &[bool]| list.get(self.places.len()).copied().unwrap_or(false);
+        let is_null = says_null && if quoted { forced(&self.force_null) } else { !forced(&self.force_not_null) };
+        self.places.push((!is_null).then_some(place));
+    }
+
+    fn end_field(&mut self, start: usize, quoted: bool) {
+        let says_null = &self.content[start..] == self.null.as_bytes();
+        self.settle(start..self.content.len(), says_null, quoted);
     }
 
     fn unquote(&mut self, row: &[u8]) {
         self.content.clear();
-        self.fields.clear();
         let (mut start, mut at, mut in_quote, mut saw_quote) = (0, 0, false, false);
         while at < row.len() {
             let byte = row[at];
@@ -78,13 +79,13 @@ impl CsvRow {
             } else if byte == self.quote {
                 (in_quote, saw_quote) = (true, true);
             } else if byte == self.delimiter {
-                self.fields.push((start..self.content.len(), saw_quote));
+                self.end_field(start, saw_quote);
                 (start, saw_quote) = (self.content.len(), false);
             } else {
                 self.content.push(byte);
             }
             at += 1;
         }
-        self.fields.push((start..self.content.len(), saw_quote));
+        self.end_field(start, saw_quote);
     }
 }

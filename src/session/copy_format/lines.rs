@@ -110,15 +110,13 @@ impl Lines {
             return Ok(());
         }
         let text = utf8(line).map_err(|error| error.context(format!("COPY {}, line {}", rows.relation, rows.line)))?;
-        if std::mem::take(&mut self.header) {
-            return match &mut self.row {
-                Row::Text(row) => row.with_fields(text, |fields| rows.check_header(fields, line)),
-                Row::Csv(row) => row.with_fields(text, |fields| rows.check_header(fields, line)),
-            };
-        }
-        match &mut self.row {
-            Row::Text(row) => row.with_fields(text, |fields| rows.push_text_row(fields, line)),
-            Row::Csv(row) => row.with_fields(text, |fields| rows.push_text_row(fields, line)),
+        let fields = match &mut self.row {
+            Row::Text(row) => row.fields(text)?,
+            Row::Csv(row) => row.fields(text)?,
+        };
+        match std::mem::take(&mut self.header) {
+            true => rows.check_header(fields, line),
+            false => rows.push_text_row(fields, line),
         }
     }
 }
@@ -140,7 +138,7 @@ impl Scan {
             at += 1;
         }
         while at < data.len() {
-            at += data[at..].iter().position(|byte| matches!(byte, b'\n' | b'\\'))?;
+            at += memchr::memchr2(b'\n', b'\\', &data[at..])?;
             if data[at] == b'\n' {
                 return Some(at);
             }
@@ -157,23 +155,24 @@ impl Scan {
     }
 
     fn find_csv_end(&mut self, data: &[u8], from: usize, quote: u8) -> Option<usize> {
-        let distinct_escape = self.escape != quote;
-        for (offset, byte) in data[from..].iter().enumerate() {
-            if *byte == b'\n' {
-                if !self.in_quote {
-                    self.after_escape = false;
-                    return Some(from + offset);
-                }
-                self.newlines += 1;
-            }
-            if self.in_quote && distinct_escape && *byte == self.escape {
-                self.after_escape = !self.after_escape;
+        let mut at = from;
+        while at < data.len() {
+            if std::mem::take(&mut self.after_escape) {
+                self.newlines += u64::from(data[at] == b'\n');
+                at += 1;
                 continue;
             }
-            if *byte == quote && !self.after_escape {
-                self.in_quote = !self.in_quote;
+            at += match self.in_quote {
+                true => memchr::memchr3(b'\n', quote, self.escape, &data[at..])?,
+                false => memchr::memchr2(b'\n', quote, &data[at..])?,
+            };
+            match data[at] {
+                b'\n' if !self.in_quote => return Some(at),
+                b'\n' => self.newlines += 1,
+                byte if byte == quote => self.in_quote = !self.in_quote,
+                _ => self.after_escape = true,
             }
-            self.after_escape = false;
+            at += 1;
         }
         None
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::Result;
-use crate::session::copy_format::FieldText;
+use crate::session::copy_format::Fields;
 use crate::session::intake::utf8;
 use crate::session::reply::CopyOptions;
 
@@ -12,32 +12,32 @@ pub(super) struct TextRow {
     delimiter: u8,
     null: String,
     unescaped: Vec<u8>,
-    fields: Vec<Option<Range<usize>>>,
+    places: Vec<Option<Range<usize>>>,
 }
 
 impl TextRow {
     pub(super) fn new(options: &CopyOptions) -> Self {
-        Self { delimiter: options.delimiter, null: options.null.clone(), unescaped: Vec::new(), fields: Vec::new() }
+        Self { delimiter: options.delimiter, null: options.null.clone(), unescaped: Vec::new(), places: Vec::new() }
     }
 
-    /// Calls `then` with the fields of the line.
-    pub(super) fn with_fields<T>(&mut self, line: &str, then: impl FnOnce(&[FieldText<'_>]) -> Result<T>) -> Result<T> {
-        if !line.as_bytes().contains(&b'\\') {
-            let null = self.null.as_str();
-            let fields: Vec<FieldText<'_>> =
-                line.split(char::from(self.delimiter)).map(|field| (field != null).then_some(field)).collect();
-            return then(&fields);
+    /// The fields of the line.
+    pub(super) fn fields<'a>(&'a mut self, line: &'a str) -> Result<Fields<'a>> {
+        self.places.clear();
+        if memchr::memchr(b'\\', line.as_bytes()).is_some() {
+            self.unescape(line.as_bytes());
+            let text = utf8(&self.unescaped)?;
+            return Ok(Fields { text, places: &self.places });
         }
-        self.unescape(line.as_bytes());
-        let text = utf8(&self.unescaped)?;
-        let fields: Vec<FieldText<'_>> =
-            self.fields.iter().map(|range| range.as_ref().and_then(|range| text.get(range.clone()))).collect();
-        then(&fields)
+        let mut start = 0;
+        for end in memchr::memchr_iter(self.delimiter, line.as_bytes()).chain([line.len()]) {
+            self.places.push((line[start..end] != self.null).then_some(start..end));
+            start = end + 1;
+        }
+        Ok(Fields { text: line, places: &self.places })
     }
 
     fn unescape(&mut self, line: &[u8]) {
         self.unescaped.clear();
-        self.fields.clear();
         let (mut raw_start, mut start, mut at) = (0, 0, 0);
         loop {
             match line.get(at) {
@@ -49,7 +49,7 @@ impl TextRow {
                 end => {
                     // The NULL text is compared before escapes are resolved.
                     let is_null = &line[raw_start..at] == self.null.as_bytes();
-                    self.fields.push((!is_null).then_some(start..self.unescaped.len()));
+                    self.places.push((!is_null).then_some(start..self.unescaped.len()));
                     if end.is_none() {
                         return;
                     }

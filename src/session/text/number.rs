@@ -176,7 +176,15 @@ pub fn read_integer<T: TryFrom<i64>>(text: &str, pg_type: &PgType) -> Result<T> 
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(invalid_syntax(pg_type, text));
     }
-    trimmed.parse::<i64>().ok().and_then(|value| T::try_from(value).ok()).ok_or_else(|| {
+    let value = match digits.len() {
+        // So few digits are no more than an i64 holds.
+        ..=18 => {
+            let amount = digits.bytes().fold(0, |amount, digit| amount * 10 + i64::from(digit - b'0'));
+            Some(if trimmed.starts_with('-') { -amount } else { amount })
+        }
+        _ => trimmed.parse().ok(),
+    };
+    value.and_then(|value| T::try_from(value).ok()).ok_or_else(|| {
         Error::new(
             ErrorKind::NumericValueOutOfRange,
             format!("value \"{text}\" is out of range for type {}", bare_name(pg_type)),
