@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 
 use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{JoinType, ScalarValue};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit, when};
 use datafusion::sql::sqlparser::ast::{self, SelectItem};
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::pg_type::PgType;
 use crate::engine::kept::Kept;
-use crate::engine::merge::clauses::{Clauses, SOURCE_COLUMN};
+use crate::engine::merge::clauses::{Clauses, SOURCE_COLUMN, cannot_fail};
 use crate::engine::plan::parameters_of;
 use crate::engine::returning::Described;
 use crate::engine::rewrite::{Touched, entries};
@@ -28,6 +28,9 @@ use crate::tables::{Change, FileEntry, FileWriter, Operation, Reads};
 
 mod clauses;
 mod source;
+
+/// The column that is true in every row of the other side of a join.
+const OTHER_COLUMN: &str = "__other";
 
 /// A MERGE whose source has been read.
 struct MergePlan {
@@ -123,13 +126,12 @@ impl Engine {
     /// Which files hold rows with an action, and how many.
     async fn merge_touched(&self, scope: &Scope, plan: &MergePlan, cancel: &CancellationToken) -> Result<Touched> {
         let mut touched = BTreeMap::new();
-        if let Some(acting) = plan.clauses.matched_condition(&plan.on) {
+        if let Some(acting) = plan.clauses.matched_condition(&plan.on)? {
             let rows = plan.join(plan.target.scan(scope, None)?, JoinType::LeftSemi, acting)?;
             touched = self.touched(scope, rows, cancel).await?;
         }
         if let Some(acting) = plan.clauses.unmatched_condition() {
-            let rows = plan.join(plan.target.scan(scope, None)?, JoinType::LeftAnti, plan.on.clone())?;
-            let rows = LogicalPlanBuilder::from(rows).filter(acting)?.build()?;
+            let rows = plan.without_match(plan.target.scan(scope, None)?, plan.source.clone(), acting)?;
             for (path, count) in self.touched(scope, rows, cancel).await? {
                 *touched.entry(path).or_default() += count;
             }
@@ -159,7 +161,7 @@ impl Engine {
             }
         };
         let scan = plan.target.scan(scope, Some(files))?;
-        let acting = plan.clauses.matched_condition(&plan.on).unwrap_or_else(|| lit(false));
+        let acting = plan.clauses.matched_condition(&plan.on)?.unwrap_or_else(|| lit(false));
         let rewritten = |rows, joined| plan.clauses.rewritten(self, scope, &plan.target, rows, joined);
         let rows = match plan.clauses.has_unmatched() {
             false => rewritten(plan.join(scan, JoinType::Left, acting)?, true)?,
@@ -193,10 +195,7 @@ impl Engine {
     ) -> Result<Vec<FileEntry>> {
         let Some(acting) = plan.clauses.insert_condition() else { return Ok(Vec::new()) };
         let target = plan.target.scan(scope, None)?;
-        let unmatched = LogicalPlanBuilder::from(plan.source.clone())
-            .join_on(target, JoinType::LeftAnti, vec![plan.on.clone()])?
-            .filter(acting)?
-            .build()?;
+        let unmatched = plan.without_match(plan.source.clone(), target, acting)?;
         let rows = plan.clauses.inserted(self, scope, &plan.target, unmatched)?;
         self.store(scope, &plan.target.relation, rows, writer, cancel).await
     }
@@ -208,9 +207,27 @@ impl MergePlan {
         Ok(LogicalPlanBuilder::from(target).join_on(self.source.clone(), kind, vec![condition])?.build()?)
     }
 
+    /// The rows that match none of `others`, where `acting` is true. What may fail is asked of no row that matches: a filter
+    /// over an anti join would be moved below it.
+    fn without_match(&self, rows: LogicalPlan, others: LogicalPlan, acting: Expr) -> Result<LogicalPlan> {
+        let on = vec![self.on.clone()];
+        if cannot_fail(&acting) {
+            let rows = LogicalPlanBuilder::from(rows).join_on(others, JoinType::LeftAnti, on)?;
+            return Ok(rows.filter(acting)?.build()?);
+        }
+        let columns: Vec<Expr> = rows.schema().columns().into_iter().map(Expr::Column).collect();
+        let all = others.schema().columns().into_iter().map(Expr::Column);
+        let others = LogicalPlanBuilder::from(others).project(all.chain([lit(true).alias(OTHER_COLUMN)]))?.build()?;
+        let alone = ident(OTHER_COLUMN).is_null();
+        let number = when(acting, lit(1_i32)).otherwise(lit(0_i32))?;
+        let acts = when(alone.clone(), number).otherwise(lit(0_i32))?;
+        let joined = LogicalPlanBuilder::from(rows).join_on(others, JoinType::Left, on)?;
+        Ok(joined.filter(alone.and(acts.gt(lit(0_i32))))?.project(columns)?.build()?)
+    }
+
     /// Each pass asks the conditions again.
     fn refuse_unsteady(&self) -> Result<()> {
-        let conditions = [Some(self.on.clone()), self.clauses.matched_condition(&self.on)];
+        let conditions = [Some(self.on.clone()), self.clauses.matched_condition(&self.on)?];
         let others = [self.clauses.unmatched_condition(), self.clauses.insert_condition()];
         match conditions.iter().chain(&others).flatten().any(is_unsteady) {
             false => Ok(()),

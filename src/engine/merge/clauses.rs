@@ -1,7 +1,8 @@
 //! The WHEN clauses of a MERGE as expressions: for each row the number of the clause that applies, or 0.
 
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, col, lit, when};
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Operator, col, ident, lit, when};
 use datafusion::sql::sqlparser::ast::{self, MergeAction, MergeClauseKind, MergeInsertKind};
 
 use crate::catalog::pg_type::PgType;
@@ -87,13 +88,19 @@ impl Clauses {
         Ok(())
     }
 
-    /// When a pair of rows matches and a clause applies; `None` without a WHEN MATCHED clause.
-    pub(super) fn matched_condition(&self, on: &Expr) -> Option<Expr> {
-        let acting = any_applies(&self.matched)?;
-        Some(match acting {
+    /// When a pair of rows matches and a clause applies; `None` without a WHEN MATCHED clause. What may fail is asked of
+    /// pairs that match only: the number of a clause, unlike a truth value, is not taken apart and moved below the join.
+    pub(super) fn matched_condition(&self, on: &Expr) -> Result<Option<Expr>> {
+        let Some(acting) = any_applies(&self.matched) else { return Ok(None) };
+        Ok(Some(match acting {
             Expr::Literal(ScalarValue::Boolean(Some(true)), _) => on.clone(),
-            acting => on.clone().and(acting),
-        })
+            acting if cannot_fail(&acting) => on.clone().and(acting),
+            _ => {
+                let pair = on.clone().and(ident(SOURCE_COLUMN));
+                let number = when(pair, first_that_applies(&self.matched)?).otherwise(lit(0_i32))?;
+                on.clone().and(number.gt(lit(0_i32)))
+            }
+        }))
     }
 
     /// When a clause applies to a target row without a match.
@@ -183,6 +190,32 @@ impl Clauses {
         }
         engine.stored_rows(scope, &target.relation, unmatched, &fillings, &[])
     }
+}
+
+/// True for comparisons of columns and constants, and what AND, OR and NOT make of them.
+pub(super) fn cannot_fail(condition: &Expr) -> bool {
+    let may_fail = condition.exists(|part| {
+        Ok(match part {
+            Expr::BinaryExpr(binary) => !matches!(
+                binary.op,
+                Operator::And
+                    | Operator::Or
+                    | Operator::Eq
+                    | Operator::NotEq
+                    | Operator::Lt
+                    | Operator::LtEq
+                    | Operator::Gt
+                    | Operator::GtEq
+                    | Operator::IsDistinctFrom
+                    | Operator::IsNotDistinctFrom
+            ),
+            Expr::Column(_) | Expr::Literal(..) | Expr::Not(_) | Expr::IsNull(_) | Expr::IsNotNull(_) => false,
+            Expr::IsTrue(_) | Expr::IsFalse(_) | Expr::IsNotTrue(_) | Expr::IsNotFalse(_) => false,
+            Expr::Between(_) | Expr::InList(_) => false,
+            _ => true,
+        })
+    });
+    !may_fail.unwrap_or(true)
 }
 
 fn number_literal(position: usize) -> i32 {
