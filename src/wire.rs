@@ -53,7 +53,6 @@ impl Server {
     pub fn start(database: &Arc<Database>) -> BoxFuture<'_, Result<Self>> {
         Box::pin(async move {
             let config = database.config();
-            let tls = tls(config)?;
             let mut server = Self {
                 database: Arc::clone(database),
                 postgres: None,
@@ -66,12 +65,13 @@ impl Server {
             };
             if let Some(listener) = listen(config.pg.as_ref()).await? {
                 server.postgres = Some(listener.local_addr()?);
-                server.postgres_task = Some(server.accept_postgres(listener, tls));
+                server.postgres_task = Some(server.accept_postgres(listener, tls(config, "postgresql")?));
             }
             if let Some(listener) = listen(config.http.as_ref()).await? {
                 server.http = Some(listener.local_addr()?);
                 let (stopping, stopped) = (server.stopping.clone(), server.stopped.clone());
-                let serving = http::serve(listener, Arc::clone(database), stopping, stopped);
+                let tls = tls(config, "http/1.1")?;
+                let serving = http::serve(listener, tls, Arc::clone(database), stopping, stopped);
                 server.http_task = Some(tokio::spawn(async move {
                     if let Err(error) = serving.await {
                         tracing::error!(%error, "the HTTP listener failed");
@@ -164,8 +164,8 @@ impl Server {
     }
 }
 
-fn tls(config: &Config) -> Result<Option<Tls>> {
-    config.tls.as_ref().map(|(certificate, key)| Tls::load(certificate, key)).transpose()
+fn tls(config: &Config, protocol: &'static str) -> Result<Option<Tls>> {
+    config.tls.as_ref().map(|(certificate, key)| Tls::load(certificate, key, protocol)).transpose()
 }
 
 async fn listen(address: Option<&String>) -> Result<Option<TcpListener>> {

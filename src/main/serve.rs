@@ -54,9 +54,11 @@ fn warnings(database: &Database, server: &Server) -> Vec<String> {
     if let Some(place) = from.filter(|_| !roles.is_empty()) {
         warnings.push(format!("anyone {place} may log in as {roles} without a password (trust = {trust})"));
     }
-    if postgres && database.config().tls.is_none() {
+    if (postgres || http) && database.config().tls.is_none() {
         warnings.push(
-            "clients on the network are served without TLS: what they read can be seen (tls_cert, tls_key)".to_owned(),
+            "clients on the network are served without TLS: what they read, and passwords that come by HTTP, can be seen \
+             (tls_cert, tls_key)"
+                .to_owned(),
         );
     }
     if http {

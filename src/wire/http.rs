@@ -1,7 +1,6 @@
 //! HTTP: rows that programs push (`/v1/ingest/{table}`, `/v1/events`), whether the server lives (`/healthz`), whether it
 //! takes work (`/readyz`), and its counters (`/metrics`).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,17 +8,20 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::database::Database;
 use crate::error::Result;
+use crate::wire::tls::Tls;
 
+mod arrivals;
 mod body;
 mod failure;
 mod ingest;
 mod login;
+
+use arrivals::{Arrivals, Peer};
 
 /// What the answers are made from.
 #[derive(Clone)]
@@ -32,10 +34,12 @@ struct Shared {
 /// Serves until `stopped`; from `stopping` on the server is not ready.
 pub(super) async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     database: Arc<Database>,
     stopping: CancellationToken,
     stopped: CancellationToken,
 ) -> Result<()> {
+    let arrivals = Arrivals::of(listener, tls, database.server().clock().clone())?;
     let shared = Shared { database, stopping, proved: Arc::default() };
     let router = Router::new()
         .route("/v1/ingest/{table}", post(ingest::ingest))
@@ -44,10 +48,8 @@ pub(super) async fn serve(
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(shared);
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    // Small answers must not wait for more; a system that cannot do it serves all the same.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    axum::serve(listener, service).with_graceful_shutdown(stopped.cancelled_owned()).await?;
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    axum::serve(arrivals, service).with_graceful_shutdown(stopped.cancelled_owned()).await?;
     Ok(())
 }
 

@@ -13,11 +13,13 @@ use tokio::net::TcpStream;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a client that starts with TLS at once must name.
-const PROTOCOL: &[u8] = b"postgresql";
+/// The first byte of a client that starts with TLS at once.
+pub(super) const TLS_HANDSHAKE: u8 = 0x16;
 
-/// A server's certificate and key.
+/// A server's certificate and key, for one protocol.
 pub(super) struct Tls {
+    /// What clients may name as what they want to speak.
+    protocol: &'static [u8],
     acceptor: TlsAcceptor,
     /// The certificate as it was read: SCRAM binds a login to it.
     pub(super) certificate_pem: Vec<u8>,
@@ -25,7 +27,8 @@ pub(super) struct Tls {
 
 impl Tls {
     /// Reads PEM files.
-    pub(super) fn load(certificate: &Path, key: &Path) -> Result<Self> {
+    pub(super) fn load(certificate: &Path, key: &Path, protocol: &'static str) -> Result<Self> {
+        let protocol = protocol.as_bytes();
         let certificate_pem = read(certificate)?;
         let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&certificate_pem)
             .collect::<Result<_, _>>()
@@ -40,14 +43,14 @@ impl Tls {
             .with_no_client_auth()
             .with_single_cert(chain, secret)
             .map_err(|error| invalid(key, &error.to_string()))?;
-        config.alpn_protocols = vec![PROTOCOL.to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate_pem })
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Ok(Self { protocol, acceptor: TlsAcceptor::from(Arc::new(config)), certificate_pem })
     }
 
     /// The handshake. `direct` clients must have named the protocol.
     pub(super) async fn accept(&self, stream: TcpStream, direct: bool) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = self.acceptor.accept(stream).await?;
-        if direct && stream.get_ref().1.alpn_protocol() != Some(PROTOCOL) {
+        if direct && stream.get_ref().1.alpn_protocol() != Some(self.protocol) {
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "direct TLS without the protocol's name"));
         }
         Ok(stream)

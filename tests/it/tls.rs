@@ -1,7 +1,9 @@
-//! TLS with psql: the certificate is checked, and a password is bound to it (SCRAM-SHA-256-PLUS).
+//! TLS: psql checks the certificate, and a password is bound to it (SCRAM-SHA-256-PLUS); HTTPS beside HTTP.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::program::text_of;
 use crate::server::{Server, psql};
@@ -45,6 +47,69 @@ fn psql_checks_the_certificate_and_binds_its_password_to_it() {
     let (stranger, _) = self::certificate(other.path());
     let refused = log_in(&server, &format!("user=alice sslmode=verify-full sslrootcert={stranger}"));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("certificate verify failed"));
+}
+
+/// What an HTTPS server answers to one request, as `openssl s_client` shows it.
+fn https(server: &Server, authority: &str, request: &str) -> Output {
+    let mut openssl = Command::new("openssl");
+    openssl.args([
+        "s_client",
+        "-quiet",
+        "-verify_return_error",
+        "-servername",
+        "localhost",
+        "-verify_hostname",
+        "localhost",
+    ]);
+    openssl
+        .args(["-alpn", "http/1.1", "-CAfile", authority, "-connect"])
+        .arg(format!("127.0.0.1:{}", server.http().port()));
+    let mut child = openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Left open until the answer has come: its end would end the connection.
+    let mut input = child.stdin.take().unwrap();
+    // A client that trusts nobody has gone before it reads.
+    let _: std::io::Result<()> = input.write_all(request.as_bytes());
+    let done = child.wait_with_output().unwrap();
+    drop(input);
+    done
+}
+
+#[test]
+fn rows_come_over_https_and_http_on_one_port() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = certificate(folder.path());
+    let server = Server::start_with(&["--tls-cert", &certificate, "--tls-key", &key]);
+    let sql = |text: &str| text_of(psql(server.port()).args(["-A", "-t", "-c", text]));
+    sql("CREATE ROLE alice LOGIN PASSWORD 'secret'");
+    sql("CREATE TABLE t (a int)");
+    let login = "Authorization: Basic YWxpY2U6c2VjcmV0\r\n";
+    let request = |row: &str| {
+        format!(
+            "POST /v1/ingest/t HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{login}Content-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{row}",
+            row.len()
+        )
+    };
+    // A client that says nothing keeps nobody waiting.
+    let silent = TcpStream::connect(("127.0.0.1", server.http().port())).unwrap();
+    let done = https(&server, &certificate, &request("[{\"a\": 1}]"));
+    let answer = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}{}", String::from_utf8_lossy(&done.stderr));
+
+    // In clear, which is for this machine only when there is a password.
+    let mut clear = TcpStream::connect(("127.0.0.1", server.http().port())).unwrap();
+    clear.write_all(request("[{\"a\": 2}]").as_bytes()).unwrap();
+    let mut answer = String::new();
+    clear.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    assert_eq!(sql("SELECT array_agg(a ORDER BY a) FROM t"), "{1,2}\n");
+
+    let other = tempfile::tempdir().unwrap();
+    let (stranger, _) = self::certificate(other.path());
+    let refused = https(&server, &stranger, &request("[{\"a\": 3}]"));
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{}", String::from_utf8_lossy(&refused.stdout));
+    assert_eq!(sql("SELECT count(*) FROM t"), "2\n");
+    drop(silent);
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! `POST /v1/ingest/{table}` and `POST /v1/events`: rows in, an answer once they are on stable storage.
 
-use std::net::SocketAddr;
-
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
@@ -14,6 +12,7 @@ use crate::dialect;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::{Accepted, CsvLayout, Format, Payload};
 use crate::session::{Delivery, Session};
+use crate::wire::http::arrivals::Peer;
 use crate::wire::http::failure::Failure;
 use crate::wire::http::{Shared, body, failure, login};
 
@@ -26,7 +25,7 @@ const SOURCE: &str = "http";
 /// Adds the records of the body to the table of the path.
 pub(super) async fn ingest(
     State(shared): State<Shared>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     Path(table): Path<String>,
     request: Request,
 ) -> Result<Response, Failure> {
@@ -55,7 +54,7 @@ struct Envelope<'a> {
 /// Adds the events of an envelope to the table that it names.
 pub(super) async fn events(
     State(shared): State<Shared>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
 ) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();

@@ -6,7 +6,6 @@
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
-use std::net::SocketAddr;
 
 use axum::http::{HeaderMap, header};
 use base64::Engine;
@@ -16,18 +15,25 @@ use parking_lot::Mutex;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::{Login, Session};
 use crate::wire::http::Shared;
+use crate::wire::http::arrivals::Peer;
 use crate::wire::proof::{proof, wrong_password};
 
 /// Who is meant by a request that does not say.
 const FIRST_ROLE: &str = "headwater";
 
 /// A session for the request's sender, who has proved to be it.
-pub(super) async fn session(shared: &Shared, headers: &HeaderMap, peer: SocketAddr) -> Result<Session> {
+pub(super) async fn session(shared: &Shared, headers: &HeaderMap, peer: Peer) -> Result<Session> {
     if shared.stopping.is_cancelled() {
         return Err(Error::new(ErrorKind::CannotConnectNow, "the server is stopping"));
     }
+    let is_here = peer.address.ip().is_loopback();
     let (user, password) = match headers.get(header::AUTHORIZATION) {
         None => (FIRST_ROLE.to_owned(), String::new()),
+        Some(_) if shared.database.config().tls.is_some() && !is_here && !peer.is_encrypted => {
+            return Err(Error::new(ErrorKind::InsufficientPrivilege, "a password came over the network in clear")
+                .detail("This server has a certificate, and takes passwords from other machines by HTTPS only.")
+                .hint("Use https:// with the same host and port, and change the password."));
+        }
         Some(value) => basic(value.as_bytes()).ok_or_else(|| {
             Error::new(ErrorKind::InvalidAuthorization, "the authorization is not understood")
                 .hint("Send \"Authorization: Basic\" with the name of a role and its password.")
@@ -36,7 +42,7 @@ pub(super) async fn session(shared: &Shared, headers: &HeaderMap, peer: SocketAd
     let server = shared.database.server();
     let trust = shared.database.config().trust;
     let verifier = server.verifier(&user);
-    let proof = proof(trust, &user, verifier.clone(), peer.ip().is_loopback())?;
+    let proof = proof(trust, &user, verifier.clone(), is_here)?;
     let shown = shared.proved.shown(&verifier, &password);
     if !shared.proved.holds(&user, shown) {
         let is_met = tokio::task::spawn_blocking(move || proof.met_by(&password)).await;
@@ -50,8 +56,8 @@ pub(super) async fn session(shared: &Shared, headers: &HeaderMap, peer: SocketAd
     shared.database.session_for(Login {
         user,
         wire: "http",
-        address: Some(peer.ip().to_string()),
-        encrypted: false,
+        address: Some(peer.address.ip().to_string()),
+        encrypted: peer.is_encrypted,
         settings: BTreeMap::new(),
     })
 }

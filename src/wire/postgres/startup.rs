@@ -13,7 +13,7 @@ use crate::wire::postgres::connection::{Connection, Ends};
 use crate::wire::postgres::frame::{Body, Broken, Frame, read_frame, violation};
 use crate::wire::postgres::keys::Key;
 use crate::wire::postgres::{Level, Outbox, answer};
-use crate::wire::tls::Tls;
+use crate::wire::tls::{TLS_HANDSHAKE, Tls};
 
 #[cfg(test)]
 mod tests;
@@ -25,9 +25,6 @@ const STARTUP_BYTES_MAX: usize = 10_000;
 const SSL_REQUEST: u32 = 80_877_103;
 const GSS_REQUEST: u32 = 80_877_104;
 const CANCEL_REQUEST: u32 = 80_877_102;
-
-/// The first byte of a TLS handshake.
-const TLS_HANDSHAKE: u8 = 0x16;
 
 /// The newest minor version of protocol 3 that we speak.
 const MINOR_MAX: u16 = 2;
