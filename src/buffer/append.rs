@@ -107,7 +107,7 @@ impl Buffer {
 
     /// How far something outside has been read into a table, by the name that [`Addition::positions`] had.
     #[cfg_attr(
-        not(any(test, feature = "kafka")),
+        not(any(test, feature = "kafka", feature = "nats")),
         expect(dead_code, reason = "connectors that are not in this build ask for it")
     )]
     pub fn position(&self, table: Oid, name: &str) -> Option<i64> {

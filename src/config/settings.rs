@@ -171,7 +171,9 @@ pub fn unread_variables(names: impl Iterator<Item = String>) -> Vec<String> {
     let settings = SERVER_SETTINGS.iter().map(|setting| setting.name.to_uppercase());
     let known: Vec<String> = settings.chain(OTHER_VARIABLES.map(str::to_owned)).collect();
     let warning = |name: String| {
-        let rest = name.strip_prefix("HEADWATER_").filter(|rest| !rest.starts_with("TEST_"))?;
+        // The second are secrets of sources.
+        let is_ours = |rest: &&str| ["TEST_", "SECRET_"].iter().any(|start| rest.starts_with(start));
+        let rest = name.strip_prefix("HEADWATER_").filter(|rest| !is_ours(rest))?;
         match nearest(rest, known.iter().map(String::as_str)) {
             Some(near) if near == rest => None,
             Some(near) => Some(format!("nobody reads the variable {name}: did you mean HEADWATER_{near}?")),

@@ -54,8 +54,15 @@ fn mistakes_name_the_place_and_the_setting() {
 #[test]
 fn slips_in_names_of_variables_are_told() {
     let told = |name: &str| unread_variables([name.to_owned()].into_iter()).pop();
-    for fine in ["PATH", "HEADWATER_PG", "HEADWATER_CONFIG", "HEADWATER_FORMAT", "HEADWATER_BLESS", "HEADWATER_TEST_S3"]
-    {
+    for fine in [
+        "PATH",
+        "HEADWATER_PG",
+        "HEADWATER_CONFIG",
+        "HEADWATER_FORMAT",
+        "HEADWATER_BLESS",
+        "HEADWATER_TEST_S3",
+        "HEADWATER_SECRET_X",
+    ] {
         assert_eq!(told(fine), None);
     }
     assert!(told("HEADWATER_PASWORD").unwrap().ends_with("HEADWATER_PASWORD: did you mean HEADWATER_PASSWORD?"));

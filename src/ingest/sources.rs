@@ -23,7 +23,11 @@ mod connector;
 mod files;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(feature = "nats")]
+mod nats;
 pub mod options;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod records;
 mod runner;
 mod status;
 

@@ -55,6 +55,12 @@ mod changes;
 mod kafka;
 #[cfg(feature = "kafka")]
 mod kafka_changes;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "nats")]
+mod nats_changes;
+#[cfg(feature = "nats")]
+mod nats_faults;
 mod sources;
 
 // psql itself against the server: meta-commands, COPY, cancel.

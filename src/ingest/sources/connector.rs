@@ -8,11 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::definition::{ConnectorKind, RelationDef, SourceDef};
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ingest::decode::Refused;
 use crate::ingest::sources::files::{self, Files};
 #[cfg(feature = "kafka")]
 use crate::ingest::sources::kafka::{self, Kafka};
+#[cfg(feature = "nats")]
+use crate::ingest::sources::nats::{self, Nats};
 use crate::ingest::sources::status::Status;
 use crate::ingest::{Format, Payload};
 
@@ -21,6 +23,8 @@ pub(super) enum Connector {
     Files(Box<Files>),
     #[cfg(feature = "kafka")]
     Kafka(Box<Kafka>),
+    #[cfg(feature = "nats")]
+    Nats(Box<Nats>),
 }
 
 /// Where a source is to go on from.
@@ -54,6 +58,9 @@ impl Connector {
             ConnectorKind::Files => Files::open(engine, source, status).await.map(|files| Self::Files(Box::new(files))),
             #[cfg(feature = "kafka")]
             ConnectorKind::Kafka => Kafka::open(engine, source, status).await.map(|kafka| Self::Kafka(Box::new(kafka))),
+            #[cfg(feature = "nats")]
+            ConnectorKind::Nats => Nats::open(engine, source, status).await.map(|nats| Self::Nats(Box::new(nats))),
+            #[cfg(not(all(feature = "kafka", feature = "nats")))]
             other => Err(not_built(other)),
         }
     }
@@ -65,6 +72,8 @@ impl Connector {
                 Self::Files(files) => files.next().await,
                 #[cfg(feature = "kafka")]
                 Self::Kafka(kafka) => kafka.next().await,
+                #[cfg(feature = "nats")]
+                Self::Nats(nats) => nats.next().await,
             }
         };
         tokio::select! {
@@ -80,6 +89,8 @@ impl Connector {
             Self::Files(files) => files.stored(),
             #[cfg(feature = "kafka")]
             Self::Kafka(_) => {}
+            #[cfg(feature = "nats")]
+            Self::Nats(_) => {}
         }
     }
 }
@@ -90,11 +101,15 @@ pub(super) async fn reset(engine: &Arc<Engine>, source: &Arc<SourceDef>, to: Res
         ConnectorKind::Files => files::reset(engine, source, to).await,
         #[cfg(feature = "kafka")]
         ConnectorKind::Kafka => kafka::reset(engine, source, to).await,
+        #[cfg(feature = "nats")]
+        ConnectorKind::Nats => nats::reset(engine, source, to).await,
+        #[cfg(not(all(feature = "kafka", feature = "nats")))]
         other => Err(not_built(other)),
     }
 }
 
 /// The source was made by another build.
-fn not_built(connector: ConnectorKind) -> Error {
-    Error::unsupported(format!("connector \"{}\" is not in this build of the server", connector.name()))
+#[cfg(not(all(feature = "kafka", feature = "nats")))]
+fn not_built(connector: ConnectorKind) -> crate::error::Error {
+    crate::error::Error::unsupported(format!("connector \"{}\" is not in this build of the server", connector.name()))
 }

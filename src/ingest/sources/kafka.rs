@@ -10,7 +10,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
 use parking_lot::Mutex;
@@ -22,14 +21,13 @@ use rdkafka::statistics::{Partition, Statistics};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use crate::catalog::definition::{SourceDef, SourceEncoding, SourceFormat};
+use crate::catalog::definition::SourceDef;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::decode::Refused;
 use crate::ingest::sources::connector::{Chunk, Reset};
-use crate::ingest::sources::options::{Chosen, Limits};
+use crate::ingest::sources::options::Chosen;
+use crate::ingest::sources::records::{Record, Records, note, position_name, removed};
 use crate::ingest::sources::status::Status;
-use crate::ingest::{Format, Payload};
 
 /// How long the broker may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -44,7 +42,6 @@ pub(super) struct Kafka {
     source: Arc<SourceDef>,
     status: Arc<Status>,
     client: Client,
-    format: Format,
     /// The partitions that are read, as dead letters name them.
     partitions: BTreeMap<i32, Arc<str>>,
     looked_at: DateTime<Utc>,
@@ -56,8 +53,8 @@ type Shared = Arc<StreamConsumer<Context>>;
 struct Client(Option<Shared>);
 
 impl Client {
-    fn new(source: &SourceDef, status: &Arc<Status>, isolation: &str) -> Result<Self> {
-        Ok(Self(Some(Arc::new(consumer(source, status, isolation)?))))
+    fn new(engine: &Engine, source: &SourceDef, status: &Arc<Status>, isolation: &str) -> Result<Self> {
+        Ok(Self(Some(Arc::new(consumer(engine, source, status, isolation)?))))
     }
 
     fn shared(&self) -> Result<Shared> {
@@ -102,14 +99,12 @@ impl ConsumerContext for Context {}
 
 impl Kafka {
     pub async fn open(engine: &Arc<Engine>, source: &Arc<SourceDef>, status: &Arc<Status>) -> Result<Self> {
-        let client = Client::new(source, status, COMMITTED)?;
-        let is_csv = source.encoding == SourceEncoding::Csv;
+        let client = Client::new(engine, source, status, COMMITTED)?;
         let mut kafka = Self {
             engine: Arc::clone(engine),
             source: Arc::clone(source),
             status: Arc::clone(status),
             client,
-            format: if is_csv { Format::Csv(Chosen(source).csv_layout()) } else { Format::Json },
             partitions: BTreeMap::new(),
             looked_at: engine.buffer().clock().now(),
         };
@@ -126,27 +121,25 @@ impl Kafka {
         loop {
             let clock = self.engine.buffer().clock().clone();
             let wait = (self.looked_at + look_every - clock.now()).to_std().unwrap_or_default();
-            let mut batch = Gathered::new(&self.source, &self.partitions);
+            let mut batch = Records::new(&self.source);
             {
                 let mut records = consumer.stream();
                 tokio::select! {
                     biased;
-                    record = records.next() => batch.take(record)?,
+                    record = records.next() => taken(&mut batch, &self.partitions, record)?,
                     () = clock.sleep(wait) => {}
                 }
                 let mut over = pin!(clock.sleep(linger));
-                while batch.has_records() && !batch.is_full() {
+                while !batch.is_empty() && !batch.is_full() {
                     tokio::select! {
                         biased;
-                        record = records.next() => batch.take(record)?,
+                        record = records.next() => taken(&mut batch, &self.partitions, record)?,
                         () = &mut over => break,
                     }
                 }
             }
-            if batch.has_records() {
-                let age_ms = batch.newest_ms.map(|newest_ms| (clock.now().timestamp_millis() - newest_ms).max(0));
-                self.status.update(|seen| seen.lag_ms = age_ms.or(seen.lag_ms));
-                return Ok(batch.chunk(self.format));
+            if !batch.is_empty() {
+                return Ok(batch.chunk(&self.status, clock.now()));
             }
             self.looked_at = clock.now();
             self.assign(false).await?;
@@ -157,7 +150,8 @@ impl Kafka {
     async fn assign(&mut self, starts_late: bool) -> Result<()> {
         let topic = Chosen(&self.source).text("topic").to_owned();
         let found = partitions(self.client.shared()?, &topic).await?;
-        let probe = if starts_late { Some(Client::new(&self.source, &Arc::default(), ALL)?) } else { None };
+        let probe =
+            if starts_late { Some(Client::new(&self.engine, &self.source, &Arc::default(), ALL)?) } else { None };
         let (mut assigned, mut late) = (TopicPartitionList::new(), Vec::new());
         for partition in found.into_iter().filter(|partition| !self.partitions.contains_key(partition)) {
             let name = position_name(&self.source, partition);
@@ -165,7 +159,7 @@ impl Kafka {
                 (Some(offset), _) => Offset::Offset(offset),
                 (None, Some(probe)) => {
                     let end = ends(probe.shared()?, &topic, partition).await?.1;
-                    late.push((self.source.table, name, end));
+                    late.push((name, end));
                     Offset::Offset(end)
                 }
                 (None, None) => Offset::Beginning,
@@ -174,7 +168,7 @@ impl Kafka {
         }
         if !late.is_empty() {
             // What comes from now on is to be read, also when the server ends before the first record.
-            note(&self.engine, late).await?;
+            note(&self.engine, &self.source, late).await?;
         }
         if assigned.count() > 0 {
             let consumer = self.client.shared()?;
@@ -193,94 +187,29 @@ impl Kafka {
     }
 }
 
-/// Records that were read and are not handed on yet.
-struct Gathered<'a> {
-    partitions: &'a BTreeMap<i32, Arc<str>>,
-    source: &'a SourceDef,
-    limits: Limits,
-    payloads: Vec<Payload>,
-    refused: Vec<Refused>,
-    bytes: usize,
-    /// The next offset of each partition.
-    next: BTreeMap<i32, i64>,
-    newest_ms: Option<i64>,
-}
-
-impl<'a> Gathered<'a> {
-    fn new(source: &'a SourceDef, partitions: &'a BTreeMap<i32, Arc<str>>) -> Self {
-        let (limits, next) = (Chosen(source).limits(), BTreeMap::new());
-        Self { partitions, source, limits, payloads: Vec::new(), refused: Vec::new(), bytes: 0, next, newest_ms: None }
-    }
-
-    fn has_records(&self) -> bool {
-        !self.next.is_empty()
-    }
-
-    fn is_full(&self) -> bool {
-        (self.payloads.len() + self.refused.len()) as u64 >= self.limits.rows || self.bytes >= self.limits.bytes
-    }
-
-    fn take(&mut self, record: Option<Result<BorrowedMessage<'_>, KafkaError>>) -> Result<()> {
-        let record = match record {
-            Some(Ok(record)) => record,
-            Some(Err(error)) => return Err(kafka_error(error)),
-            None => return Err(Error::new(ErrorKind::IoError, "the consumer has ended")),
-        };
-        let (partition, offset) = (record.partition(), record.offset());
-        let name = self.partitions.get(&partition).cloned().unwrap_or_else(|| record.topic().into());
-        self.next.insert(partition, offset + 1);
-        self.newest_ms = self.newest_ms.max(record.timestamp().to_millis());
-        let is_key = record.payload().is_none();
-        let deletes =
-            is_key && self.source.format == SourceFormat::Upsert && self.source.encoding == SourceEncoding::Json;
-        if is_key && self.source.format == SourceFormat::Debezium {
-            // The deletion itself came before it.
-            return Ok(());
-        }
-        let (source, key) = (name, record.key().unwrap_or_default());
-        let value = record.payload().unwrap_or(key);
-        self.bytes += value.len();
-        let refuse = |kept: &[u8], reason: String| Refused {
-            raw: Bytes::copy_from_slice(kept),
-            reason,
-            place: offset,
-            source: Arc::clone(&source),
-        };
-        if is_key && (!deletes || record.key().is_none()) {
-            let reason = if record.key().is_none() {
-                "the record has neither key nor value"
-            } else {
-                "the record has a key and no value"
-            };
-            self.refused.push(refuse(value, format!("23502: {reason}")));
-        } else if value.len() > self.limits.record_bytes {
-            let kept = &value[..self.limits.oversize_kept_bytes()];
-            self.refused.push(refuse(kept, self.limits.oversize_reason()));
-        } else {
-            let bytes = Bytes::copy_from_slice(value);
-            self.payloads.push(Payload { bytes, is_key, raw: None, place: Some(offset), before: 0, source });
-        }
-        Ok(())
-    }
-
-    fn chunk(self, format: Format) -> Chunk {
-        let position = |(partition, next): (i32, i64)| (position_name(self.source, partition), next);
-        let positions = self.next.into_iter().map(position).collect();
-        let bytes = self.bytes as u64;
-        Chunk {
-            format: Some(format),
-            payloads: self.payloads,
-            refused: self.refused,
-            also: Vec::new(),
-            positions,
-            bytes,
-        }
-    }
+/// What the consumer gave, among the others.
+fn taken(
+    batch: &mut Records,
+    partitions: &BTreeMap<i32, Arc<str>>,
+    record: Option<Result<BorrowedMessage<'_>, KafkaError>>,
+) -> Result<()> {
+    let record =
+        record.ok_or_else(|| Error::new(ErrorKind::IoError, "the consumer has ended"))?.map_err(kafka_error)?;
+    let partition = record.partition();
+    batch.take(Record {
+        partition,
+        place: record.offset(),
+        source: partitions.get(&partition).cloned().unwrap_or_else(|| record.topic().into()),
+        key: record.key(),
+        value: record.payload(),
+        at_ms: record.timestamp().to_millis(),
+    });
+    Ok(())
 }
 
 /// Sets where every partition goes on from.
 pub(super) async fn reset(engine: &Engine, source: &Arc<SourceDef>, to: Reset) -> Result<()> {
-    let client = Client::new(source, &Arc::default(), ALL)?;
+    let client = Client::new(engine, source, &Arc::default(), ALL)?;
     let topic = Chosen(source).text("topic").to_owned();
     let mut positions = Vec::new();
     for partition in partitions(client.shared()?, &topic).await? {
@@ -289,18 +218,9 @@ pub(super) async fn reset(engine: &Engine, source: &Arc<SourceDef>, to: Reset) -
             Reset::Offset(offset) => offset,
             Reset::Moment(moment) => at(client.shared()?, &topic, partition, moment, end).await?,
         };
-        positions.push((source.table, position_name(source, partition), offset.clamp(first, end)));
+        positions.push((position_name(source, partition), offset.clamp(first, end)));
     }
-    note(engine, positions).await
-}
-
-async fn note(engine: &Engine, positions: Vec<(crate::catalog::name::Oid, String, i64)>) -> Result<()> {
-    let addition = crate::buffer::Addition { positions, ..Default::default() };
-    engine.buffer().add(addition, crate::log::Durability::Synced).await.map(drop)
-}
-
-fn position_name(source: &SourceDef, partition: i32) -> String {
-    format!("{}/{partition}", source.identity)
+    note(engine, source, positions).await
 }
 
 /// Options of ours and what librdkafka calls them.
@@ -315,7 +235,12 @@ const PASSED_ON: [(&str, &str); 8] = [
     ("key_pem", "ssl.key.pem"),
 ];
 
-fn consumer(source: &SourceDef, status: &Arc<Status>, isolation: &str) -> Result<StreamConsumer<Context>> {
+fn consumer(
+    engine: &Engine,
+    source: &SourceDef,
+    status: &Arc<Status>,
+    isolation: &str,
+) -> Result<StreamConsumer<Context>> {
     let chosen = Chosen(source);
     let mut config = ClientConfig::new();
     config
@@ -328,8 +253,8 @@ fn consumer(source: &SourceDef, status: &Arc<Status>, isolation: &str) -> Result
         .set("queued.max.messages.kbytes", "32768")
         .set("statistics.interval.ms", "1000");
     for (ours, theirs) in PASSED_ON {
-        let secret = source.secrets.get(ours).map(|secret| secret.0.as_str());
-        let value = secret.unwrap_or_else(|| chosen.text(ours));
+        let secret = chosen.secret(ours, engine)?;
+        let value = secret.as_deref().unwrap_or_else(|| chosen.text(ours));
         if !value.is_empty() {
             config.set(theirs, value);
         }
@@ -383,9 +308,7 @@ async fn at(consumer: Shared, topic: &str, partition: i32, moment: DateTime<Utc>
 
 fn kafka_error(error: KafkaError) -> Error {
     if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AutoOffsetReset) {
-        return Error::new(ErrorKind::DataCorrupted, "the broker has removed records that were not read yet")
-            .detail(error.to_string())
-            .hint("ALTER SOURCE ... RESET TO OFFSET 0 goes on with the oldest that are left.");
+        return removed("the broker has removed records that were not read yet").detail(error.to_string());
     }
     Error::new(ErrorKind::IoError, error.to_string())
 }

@@ -6,11 +6,17 @@ use std::time::Duration;
 use crate::catalog::definition::{ConnectorKind, Secret, SourceDef, SourceEncoding, SourceFormat};
 use crate::config::Kind;
 use crate::dialect::{Choice, Options};
+#[cfg(any(feature = "kafka", feature = "nats"))]
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::CsvLayout;
 
 /// What a dead letter keeps of a record that is too large.
 const OVERSIZE_KEPT_BYTES: usize = 1024;
+
+/// What names of variables begin with that hold secrets of sources.
+#[cfg(any(feature = "kafka", feature = "nats"))]
+const SECRET_PREFIX: &str = "HEADWATER_SECRET_";
 
 /// An option of a connector, or of all.
 struct Known {
@@ -93,11 +99,42 @@ const KAFKA: [Known; 14] = [
     known("delimiter", Kind::Text, ","),
 ];
 
+const NATS: [Known; 14] = [
+    // `nats://host:port` or `tls://host:port`, several with commas.
+    required("servers", Kind::Text),
+    required("stream", Kind::Text),
+    // Only messages whose subject matches; `*` is any one part of it, `>` all that follow.
+    known("subject", Kind::Text, ""),
+    // Where the stream begins that was never read: `earliest`, `latest`, a sequence or a time.
+    known("start", Kind::Text, "earliest"),
+    // How long a batch waits for more messages.
+    known("batch_interval", Kind::Milliseconds, "20ms"),
+    // The header with the key of a message without a body; without it the key is in the subject.
+    known("key_header", Kind::Text, ""),
+    known("username", Kind::Text, ""),
+    secret("password"),
+    secret("token"),
+    // Certificates and keys as text.
+    known("ca_pem", Kind::Text, ""),
+    known("certificate_pem", Kind::Text, ""),
+    secret("key_pem"),
+    // Of CSV.
+    known("header", Kind::Bool, "off"),
+    known("delimiter", Kind::Text, ","),
+];
+
 /// The options of a source as they are stored.
 pub struct Checked {
     pub connector: ConnectorKind,
     pub options: BTreeMap<String, String>,
     pub secrets: BTreeMap<String, Secret>,
+}
+
+impl Checked {
+    /// True where an option was given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.options.contains_key(name) || self.secrets.contains_key(name)
+    }
 }
 
 /// Checks the options of CREATE SOURCE.
@@ -123,7 +160,14 @@ pub fn check(format: SourceFormat, encoding: SourceEncoding, given: &Options) ->
         }
     }
     refuse_odd(connector, format, encoding)?;
-    refuse_unused(&checked)?;
+    match connector {
+        ConnectorKind::Files => {}
+        ConnectorKind::Kafka => refuse_unused(&checked)?,
+        #[cfg(feature = "nats")]
+        ConnectorKind::Nats => crate::ingest::sources::nats::check(format, &checked)?,
+        #[cfg(not(feature = "nats"))]
+        ConnectorKind::Nats => {}
+    }
     Ok(checked)
 }
 
@@ -148,7 +192,7 @@ fn is_built(connector: ConnectorKind) -> bool {
     match connector {
         ConnectorKind::Files => true,
         ConnectorKind::Kafka => cfg!(feature = "kafka"),
-        ConnectorKind::Nats => false,
+        ConnectorKind::Nats => cfg!(feature = "nats"),
     }
 }
 
@@ -156,7 +200,7 @@ fn known_to(connector: ConnectorKind) -> impl Iterator<Item = &'static Known> {
     let own: &'static [Known] = match connector {
         ConnectorKind::Files => &FILES,
         ConnectorKind::Kafka => &KAFKA,
-        ConnectorKind::Nats => &[],
+        ConnectorKind::Nats => &NATS,
     };
     own.iter().chain(&SHARED)
 }
@@ -183,11 +227,8 @@ fn value(known: &Known, choice: &Choice) -> Result<String> {
 
 /// An option that would do nothing is an error.
 fn refuse_unused(checked: &Checked) -> Result<()> {
-    if checked.connector != ConnectorKind::Kafka {
-        return Ok(());
-    }
     let security = checked.options.get("security").map_or("plaintext", String::as_str);
-    let given = |name: &&str| checked.options.contains_key(*name) || checked.secrets.contains_key(*name);
+    let given = |name: &&str| checked.has(name);
     let login = ["sasl_mechanism", "username", "password"];
     let certificates = ["ca_pem", "certificate_pem", "key_pem"];
     let unused = |names: [&'static str; 3], word: &str| match security.contains(word) {
@@ -211,10 +252,6 @@ fn refuse_unused(checked: &Checked) -> Result<()> {
 /// What does not go together is said at once.
 fn refuse_odd(connector: ConnectorKind, format: SourceFormat, encoding: SourceEncoding) -> Result<()> {
     match (connector, format, encoding) {
-        (ConnectorKind::Nats, SourceFormat::Upsert | SourceFormat::Debezium, _) => {
-            Err(Error::unsupported("FORMAT UPSERT and FORMAT DEBEZIUM are not supported for connector \"nats\" yet")
-                .hint("FORMAT PLAIN adds every record as a row."))
-        }
         (_, SourceFormat::Debezium, SourceEncoding::Csv | SourceEncoding::Parquet) => {
             Err(Error::unsupported("FORMAT DEBEZIUM is for ENCODE JSON only").hint("Leave ENCODE out."))
         }
@@ -283,6 +320,18 @@ impl Chosen<'_> {
         Duration::from_millis(self.number(name))
     }
 
+    /// A secret: as it was given, or from where it says it is (`env:NAME`, `file:PATH`).
+    #[cfg(any(feature = "kafka", feature = "nats"))]
+    pub fn secret(&self, name: &str, engine: &Engine) -> Result<Option<String>> {
+        let Some(Secret(given)) = self.0.secrets.get(name) else { return Ok(None) };
+        let found = match given.split_once(':') {
+            Some(("env", variable)) => of_environment(variable),
+            Some(("file", path)) => of_file(engine, path),
+            _ => return Ok(Some(given.clone())),
+        };
+        found.map(Some).map_err(|error| error.within(format!("option \"{name}\"")))
+    }
+
     /// All options as a user wrote them, secrets masked.
     pub fn shown(&self) -> String {
         let plain = self.0.options.iter().map(|(name, value)| (name.clone(), value.clone()));
@@ -290,4 +339,23 @@ impl Chosen<'_> {
         let all: serde_json::Map<_, _> = plain.chain(secret).map(|(name, value)| (name, value.into())).collect();
         serde_json::Value::from(all).to_string()
     }
+}
+
+/// Who may make sources is not to learn everything that the server was started with.
+#[cfg(any(feature = "kafka", feature = "nats"))]
+fn of_environment(variable: &str) -> Result<String> {
+    let wrong = |why: String| Error::new(ErrorKind::InvalidParameterValue, why);
+    if !variable.starts_with(SECRET_PREFIX) {
+        return Err(wrong(format!("a variable of the environment must begin with {SECRET_PREFIX}")));
+    }
+    std::env::var(variable).map_err(|_| wrong(format!("the environment has no variable {variable}")))
+}
+
+/// The text of a file in one of the server's file locations.
+#[cfg(any(feature = "kafka", feature = "nats"))]
+fn of_file(engine: &Engine, path: &str) -> Result<String> {
+    let file = engine.allowed_location(path)?.to_file_path();
+    let file =
+        file.map_err(|()| Error::new(ErrorKind::InvalidParameterValue, "a secret is in a file of the server"))?;
+    Ok(std::fs::read_to_string(file)?.trim_end().to_owned())
 }
