@@ -33,10 +33,10 @@ impl CsvRow {
         }
     }
 
-    /// The fields of the row.
-    pub(super) fn fields<'a>(&'a mut self, row: &'a str) -> Result<Fields<'a>> {
+    /// The fields of the row, which has quotes where it is marked.
+    pub(super) fn fields<'a>(&'a mut self, row: &'a str, is_marked: bool) -> Result<Fields<'a>> {
         self.places.clear();
-        if memchr::memchr(self.quote, row.as_bytes()).is_some() {
+        if is_marked {
             self.unquote(row.as_bytes());
             let text = utf8(&self.content)?;
             return Ok(Fields { text, places: &self.places });

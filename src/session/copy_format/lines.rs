@@ -9,10 +9,8 @@ use crate::session::reply::{CopyFormat, CopyOptions};
 
 /// Finds the ends of rows.
 pub(super) struct Lines {
-    /// The start of a row whose end has not come yet.
+    /// The start of a row whose end has not come yet; the search has been through it.
     pending: Vec<u8>,
-    /// How far `pending` was searched.
-    searched: usize,
     scan: Scan,
     row: Row,
     header: bool,
@@ -27,6 +25,8 @@ struct Scan {
     in_quote: bool,
     after_escape: bool,
     newlines: u64,
+    /// The row has an escape or a quote.
+    is_marked: bool,
 }
 
 enum Row {
@@ -43,26 +43,34 @@ impl Lines {
             in_quote: false,
             after_escape: false,
             newlines: 0,
+            is_marked: false,
         };
         let row = if csv { Row::Csv(CsvRow::new(options)) } else { Row::Text(TextRow::new(options)) };
         let header = options.header || options.header_match;
-        Self { pending: Vec::new(), searched: 0, scan, row, header, carriage_return: None, ended: false }
+        Self { pending: Vec::new(), scan, row, header, carriage_return: None, ended: false }
     }
 
     pub(super) fn push(&mut self, data: &[u8], rows: &mut Rows) -> Result<()> {
         if self.ended {
             return Ok(());
         }
-        if self.pending.is_empty() {
-            let used = self.rows_of(data, rows)?;
-            self.pending.extend_from_slice(&data[used..]);
-        } else {
-            let mut joined = std::mem::take(&mut self.pending);
-            joined.extend_from_slice(data);
-            let used = self.rows_of(&joined, rows)?;
-            joined.drain(..used);
-            self.pending = joined;
+        let mut rest = data;
+        if !self.pending.is_empty() {
+            let Some(end) = self.scan.find_end(data, 0) else {
+                self.pending.extend_from_slice(data);
+                return self.check_length(rows);
+            };
+            let mut row = std::mem::take(&mut self.pending);
+            row.extend_from_slice(&data[..end]);
+            self.row(&row, None, rows)?;
+            rest = &data[end + 1..];
         }
+        let unfinished = self.rows_of(rest, rows)?;
+        self.pending.extend_from_slice(unfinished);
+        self.check_length(rows)
+    }
+
+    fn check_length(&self, rows: &Rows) -> Result<()> {
         if self.pending.len() > ROW_BYTES_MAX {
             return Err(Error::new(
                 ErrorKind::ProgramLimitExceeded,
@@ -73,19 +81,15 @@ impl Lines {
         Ok(())
     }
 
-    /// Handles every complete row of `data`; returns how many bytes they took. `searched` says where to go on.
-    fn rows_of(&mut self, data: &[u8], rows: &mut Rows) -> Result<usize> {
+    /// Handles every complete row of `data`; gives what is left.
+    fn rows_of<'a>(&mut self, data: &'a [u8], rows: &mut Rows) -> Result<&'a [u8]> {
+        let text = valid_start(data);
         let mut start = 0;
-        while let Some(end) = self.scan.find_end(data, start + self.searched) {
-            self.searched = 0;
-            self.row(&data[start..end], rows)?;
+        while let Some(end) = self.scan.find_end(data, start).filter(|_| !self.ended) {
+            self.row(&data[start..end], text.get(start..end), rows)?;
             start = end + 1;
-            if self.ended {
-                return Ok(data.len());
-            }
         }
-        self.searched = data.len() - start;
-        Ok(start)
+        Ok(if self.ended { &[] } else { &data[start..] })
     }
 
     pub(super) fn finish(&mut self, rows: &mut Rows) -> Result<()> {
@@ -97,27 +101,38 @@ impl Lines {
         if self.ended || last.is_empty() {
             return Ok(());
         }
-        self.row(&last, rows)
+        self.row(&last, None, rows)
     }
 
-    fn row(&mut self, line: &[u8], rows: &mut Rows) -> Result<()> {
+    /// A row, and its text if it is known to be one.
+    fn row(&mut self, line: &[u8], text: Option<&str>, rows: &mut Rows) -> Result<()> {
         rows.line += 1 + std::mem::take(&mut self.scan.newlines);
+        let is_marked = std::mem::take(&mut self.scan.is_marked);
+        let text = text.map_or_else(|| utf8(line), Ok);
+        let text = text.map_err(|error| error.context(format!("COPY {}, line {}", rows.relation, rows.line)))?;
         // The first line decides whether lines end with a carriage return, as in PostgreSQL.
-        let returns = *self.carriage_return.get_or_insert(line.ends_with(b"\r"));
-        let line = if returns { line.strip_suffix(b"\r").unwrap_or(line) } else { line };
-        if line == b"\\." {
+        let returns = *self.carriage_return.get_or_insert(text.ends_with('\r'));
+        let text = if returns { text.strip_suffix('\r').unwrap_or(text) } else { text };
+        if text == "\\." {
             self.ended = true;
             return Ok(());
         }
-        let text = utf8(line).map_err(|error| error.context(format!("COPY {}, line {}", rows.relation, rows.line)))?;
         let fields = match &mut self.row {
-            Row::Text(row) => row.fields(text)?,
-            Row::Csv(row) => row.fields(text)?,
+            Row::Text(row) => row.fields(text, is_marked)?,
+            Row::Csv(row) => row.fields(text, is_marked)?,
         };
         match std::mem::take(&mut self.header) {
-            true => rows.check_header(fields, line),
-            false => rows.push_text_row(fields, line),
+            true => rows.check_header(fields, text.as_bytes()),
+            false => rows.push_text_row(fields, text.as_bytes()),
         }
+    }
+}
+
+/// The data up to the first byte that is not UTF-8.
+fn valid_start(data: &[u8]) -> &str {
+    match std::str::from_utf8(data) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&data[..error.valid_up_to()]).unwrap_or_default(),
     }
 }
 
@@ -142,6 +157,7 @@ impl Scan {
             if data[at] == b'\n' {
                 return Some(at);
             }
+            self.is_marked = true;
             match data.get(at + 1) {
                 None => {
                     self.after_escape = true;
@@ -169,7 +185,10 @@ impl Scan {
             match data[at] {
                 b'\n' if !self.in_quote => return Some(at),
                 b'\n' => self.newlines += 1,
-                byte if byte == quote => self.in_quote = !self.in_quote,
+                byte if byte == quote => {
+                    self.in_quote = !self.in_quote;
+                    self.is_marked = true;
+                }
                 _ => self.after_escape = true,
             }
             at += 1;

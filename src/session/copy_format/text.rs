@@ -20,10 +20,10 @@ impl TextRow {
         Self { delimiter: options.delimiter, null: options.null.clone(), unescaped: Vec::new(), places: Vec::new() }
     }
 
-    /// The fields of the line.
-    pub(super) fn fields<'a>(&'a mut self, line: &'a str) -> Result<Fields<'a>> {
+    /// The fields of the line, which may have escapes where it is marked.
+    pub(super) fn fields<'a>(&'a mut self, line: &'a str, is_marked: bool) -> Result<Fields<'a>> {
         self.places.clear();
-        if memchr::memchr(b'\\', line.as_bytes()).is_some() {
+        if is_marked {
             self.unescape(line.as_bytes());
             let text = utf8(&self.unescaped)?;
             return Ok(Fields { text, places: &self.places });

@@ -173,15 +173,19 @@ pub fn read_bool(text: &str) -> Result<bool> {
 pub fn read_integer<T: TryFrom<i64>>(text: &str, pg_type: &PgType) -> Result<T> {
     let trimmed = text.trim_ascii();
     let digits = trimmed.strip_prefix(['-', '+']).unwrap_or(trimmed);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    let (mut amount, mut is_number) = (0_i64, !digits.is_empty());
+    for byte in digits.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        is_number &= digit <= 9;
+        amount = amount.wrapping_mul(10).wrapping_add(i64::from(digit));
+    }
+    if !is_number {
         return Err(invalid_syntax(pg_type, text));
     }
     let value = match digits.len() {
         // So few digits are no more than an i64 holds.
-        ..=18 => {
-            let amount = digits.bytes().fold(0, |amount, digit| amount * 10 + i64::from(digit - b'0'));
-            Some(if trimmed.starts_with('-') { -amount } else { amount })
-        }
+        ..=18 if trimmed.starts_with('-') => Some(-amount),
+        ..=18 => Some(amount),
         _ => trimmed.parse().ok(),
     };
     value.and_then(|value| T::try_from(value).ok()).ok_or_else(|| {
