@@ -28,6 +28,8 @@ use crate::tables;
 use crate::tables::{Stores, Table};
 
 mod append;
+mod event_time;
+mod judge;
 mod mend;
 mod notes;
 mod primary_key;
@@ -35,11 +37,14 @@ mod recovery;
 mod tail;
 
 pub use append::{Addition, Rows, refuse_changed};
+pub use event_time::EventTime;
+pub use judge::{EventTurn, Verdict};
 pub use notes::{Claim, ClaimedKey};
 pub use primary_key::encoded as encoded_keys;
 pub use tail::Tail;
 
 use append::Arrival;
+use event_time::EventTimes;
 use notes::{Keys, Positions};
 
 /// Tables opened at the same time at start.
@@ -52,6 +57,7 @@ pub struct DbVersion {
     pub catalog: Arc<crate::catalog::Snapshot>,
     tables: Arc<HashMap<Oid, TableState>>,
     positions: Positions,
+    event_times: EventTimes,
     /// The newest change of the log that the version contains.
     pub lsn: Lsn,
 }
@@ -78,14 +84,16 @@ struct OpenTable {
     /// Shared by who replaces rows by key unseen, and by UPDATE, DELETE and MERGE, which the table's lock keeps apart;
     /// exclusive for who reads rows to replace them by way of the tail.
     rows: Arc<tokio::sync::RwLock<()>>,
+    /// Held by who judges rows by event time, until they have landed.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl OpenTable {
     fn new(table: Arc<Table>, app: &str) -> Result<Self> {
         let snapshot = table.snapshot();
         let (watermark, format) = (watermark(&snapshot, app), RowFormat::new(Arc::clone(snapshot.arrow_schema()))?);
-        let (gate, rows) = Default::default();
-        Ok(Self { table, snapshot, tail: Arc::default(), watermark, format, gate, rows })
+        let (gate, rows, turn) = Default::default();
+        Ok(Self { table, snapshot, tail: Arc::default(), watermark, format, gate, rows, turn })
     }
 
     /// Takes one change, by its number and its time in milliseconds since 1970, into the tail.
@@ -150,6 +158,11 @@ impl DbVersion {
     /// The newest change of the log that the table's files hold.
     pub fn watermark(&self, oid: Oid) -> Result<Lsn> {
         self.open(oid).map(|open| open.watermark)
+    }
+
+    /// How far the events of a table have got; `None` where it has no watermark.
+    pub fn event_time(&self, relation: &RelationDef) -> Option<Arc<EventTime>> {
+        self.event_times.of(relation)
     }
 
     /// The table's handle, to write with.
@@ -277,8 +290,8 @@ impl Buffer {
         mend_all(&catalog, &tables);
         let recovered = recovery::recover(log_folder, options.log, &clock, &catalog.snapshot(), &mut tables)?;
         let lsn = recovered.opened.last().max(recovered.used);
-        let positions = recovered.positions;
-        let version = DbVersion { catalog: catalog.snapshot(), tables: Arc::new(tables), positions, lsn };
+        let (positions, event_times) = (recovered.positions, recovered.event_times);
+        let version = DbVersion { catalog: catalog.snapshot(), tables: Arc::new(tables), positions, event_times, lsn };
         let (current, keys) = (ArcSwap::from_pointee(version), Arc::new(recovered.keys));
         let published = Arc::new(Published { current, publishing: Mutex::new(()), keys });
         let log = recovered.opened.start(recovered.used, append::publisher(Arc::clone(&published), clock.clone()))?;

@@ -39,6 +39,7 @@ mod source;
 mod statement;
 mod transaction;
 pub mod walk;
+mod watermark;
 
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,7 @@ pub use settings::{Discard, SetScope, SetValue, SetVariable, Setting};
 pub use source::{Origin, Parsed};
 pub use statement::Statement;
 pub use transaction::{Isolation, TransactionModes};
+pub use watermark::Watermark;
 
 use reader::Reader;
 use source::Source;

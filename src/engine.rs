@@ -20,6 +20,7 @@ pub mod create;
 mod curve;
 pub mod definition;
 pub mod delete;
+mod event_time;
 pub mod explain;
 pub mod facts;
 pub mod files;

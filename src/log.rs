@@ -27,7 +27,7 @@ mod tests;
 
 pub use appender::{Durability, News};
 pub use frame::{Effect, Frame};
-pub use note::{KeyFact, Note};
+pub use note::{EventFact, KeyFact, Note};
 pub use replay::Logged;
 pub use rows::RowFormat;
 

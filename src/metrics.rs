@@ -30,6 +30,10 @@ pub enum Counter {
     RowsIngested,
     /// Their records that could not be stored.
     DeadLetters,
+    /// Their rows whose event was older than the watermark.
+    LateRows,
+    /// Their rows whose event was too far ahead of the clock.
+    FutureRows,
 }
 
 /// What goes up and down.
@@ -54,7 +58,7 @@ pub enum Gauge {
 }
 
 /// Name and help, in the order of [`Counter`].
-const COUNTERS: [(Counter, &str, &str); 7] = [
+const COUNTERS: [(Counter, &str, &str); 9] = [
     (Counter::Statements, "statements_total", "Statements that were started."),
     (Counter::RowsReturned, "rows_returned_total", "Rows sent to clients."),
     (Counter::Commits, "commits_total", "Versions committed to tables."),
@@ -66,6 +70,12 @@ const COUNTERS: [(Counter, &str, &str); 7] = [
     ),
     (Counter::RowsIngested, "rows_ingested_total", "Rows that programs and sources brought."),
     (Counter::DeadLetters, "dead_letters_total", "Their records that could not be stored."),
+    (Counter::LateRows, "late_rows_total", "Rows of programs and sources whose event was older than the watermark."),
+    (
+        Counter::FutureRows,
+        "future_rows_total",
+        "Rows of programs and sources whose event was too far ahead of the clock.",
+    ),
 ];
 
 /// Name and help, in the order of [`Gauge`].
@@ -93,6 +103,8 @@ pub struct Metrics {
     /// Statements in each class of time; the last is beyond all bounds.
     times: [AtomicU64; TIME_BOUNDS_MS.len() + 1],
     time_micros: AtomicU64,
+    /// How far the watermark of each table is behind the clock, in milliseconds.
+    event_watermark_lags: Mutex<BTreeMap<String, i64>>,
 }
 
 impl Metrics {
@@ -114,6 +126,11 @@ impl Metrics {
     /// Sets a gauge.
     pub fn set(&self, gauge: Gauge, value: usize) {
         self.gauges[gauge as usize].store(i64::try_from(value).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// Sets how far the watermarks of tables are behind the clock, in milliseconds.
+    pub fn set_event_watermark_lags(&self, lags_ms: BTreeMap<String, i64>) {
+        *self.event_watermark_lags.lock() = lags_ms;
     }
 
     /// Raises a gauge by one until the answer is dropped.
@@ -150,9 +167,20 @@ impl Metrics {
         for (gauge, name, help) in GAUGES {
             write_one(&mut page, "gauge", name, help, self.level(gauge));
         }
+        self.render_lags(&mut page);
         self.render_failures(&mut page);
         self.render_times(&mut page);
         page
+    }
+
+    fn render_lags(&self, page: &mut String) {
+        let name = "event_watermark_lag_seconds";
+        write_head(page, "gauge", name, "How far the watermarks of tables are behind the clock.");
+        for (table, lag_ms) in &*self.event_watermark_lags.lock() {
+            let (table, lag) =
+                (table.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n"), *lag_ms as f64 / 1e3);
+            write_line(page, format_args!("headwater_{name}{{table=\"{table}\"}} {lag}"));
+        }
     }
 
     fn render_failures(&self, page: &mut String) {

@@ -29,6 +29,8 @@ pub struct Addition<'a> {
     pub positions: Vec<(Oid, String, i64)>,
     /// The key that a client sent the rows with, and how many of its records could not be stored.
     pub key: Option<(ClaimedKey, i64)>,
+    /// What is said of event times; without it, what the rows say as those of a statement.
+    pub events: Vec<Note>,
 }
 
 /// Rows of one table.
@@ -72,6 +74,7 @@ impl Buffer {
         let of = |rows: &Rows<'_>| rows.batches.iter().map(RecordBatch::num_rows).sum::<usize>();
         let count = addition.rows.first().map_or(0, of);
         let (mut frame, mut stored) = (Frame::default(), Vec::with_capacity(addition.rows.len()));
+        let (is_judged, mut events) = (!addition.events.is_empty(), addition.events);
         for Rows { table, effect, batches } in addition.rows {
             refuse_changed(&version.catalog, table)?;
             let OpenTable { format, .. } = version.open(table.oid)?;
@@ -84,11 +87,14 @@ impl Buffer {
             if rows.num_rows() == 0 {
                 continue;
             }
+            if !is_judged && effect != Effect::Delete {
+                events.extend(self.event_notes(table, &rows)?);
+            }
             frame.push(table.oid, effect, &format, &rows)?;
             stored.push((table.oid, effect, rows));
         }
         let position = |(table, name, value)| Note::Position { table, name, value, said_by: None };
-        let mut notes: Vec<Note> = addition.positions.into_iter().map(position).collect();
+        let mut notes: Vec<Note> = addition.positions.into_iter().map(position).chain(events).collect();
         let key = addition.key.map(|(key, refused)| {
             notes.push(key.note(
                 self.clock.now().timestamp_millis(),
@@ -155,7 +161,8 @@ impl Buffer {
     /// Logs again the notes that still count, so that the log can do without the changes that first said them.
     pub(super) async fn repeat_notes(&self) -> Result<()> {
         let (version, now_ms) = (self.current(), self.clock.now().timestamp_millis());
-        let notes = notes::living(&version.positions, &self.published.keys, &version.catalog, now_ms);
+        let mut notes = notes::living(&version.positions, &self.published.keys, &version.catalog, now_ms);
+        notes.extend(version.event_times.notes(&version.catalog));
         self.submit(Frame::default(), Durability::Synced, Vec::new(), notes, None).await.map(drop)
     }
 
@@ -214,6 +221,7 @@ pub(super) fn publisher(published: Arc<Published>, clock: Clock) -> impl FnMut(N
 
 fn with_changes(current: &DbVersion, now_ms: i64, changes: &[(Lsn, Arrival)]) -> Result<DbVersion> {
     let (mut tables, mut positions) = (Arc::clone(&current.tables), current.positions.clone());
+    let mut event_times = current.event_times.clone();
     let mut lsn = current.lsn;
     for (number, arrival) in changes {
         lsn = lsn.max(*number);
@@ -225,6 +233,7 @@ fn with_changes(current: &DbVersion, now_ms: i64, changes: &[(Lsn, Arrival)]) ->
             }
         }
         arrival.notes.iter().for_each(|note| positions.hear(*number, note));
+        event_times.hear_change(&arrival.notes, now_ms, &current.catalog);
     }
-    Ok(DbVersion { catalog: Arc::clone(&current.catalog), tables, positions, lsn })
+    Ok(DbVersion { catalog: Arc::clone(&current.catalog), tables, positions, event_times, lsn })
 }

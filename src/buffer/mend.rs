@@ -34,6 +34,14 @@ pub(super) fn mended(relation: &RelationDef, snapshot: &Snapshot) -> Result<Opti
         ConstraintKind::Check { .. } => checks.iter().any(|(name, _)| *name == held.name),
         _ => held.columns().iter().all(|name| names.contains(name.as_str())),
     });
+    if let Some(mut watermark) = table.event_watermark.take() {
+        // A renamed column has its number still.
+        let number = relation.column(&watermark.column).map(|column| column.number);
+        if let Some(column) = new.columns.iter().find(|column| Some(column.number) == number) {
+            watermark.column.clone_from(&column.name);
+            table.event_watermark = Some(watermark);
+        }
+    }
     for (name, expression) in checks {
         let kind = ConstraintKind::Check { expression };
         match table.constraints.iter_mut().find(|held| held.name == name) {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::TableState;
 use super::append::Arrival;
+use super::event_time::EventTimes;
 use super::notes::{Keys, Positions};
 use crate::catalog::Snapshot;
 use crate::catalog::name::Oid;
@@ -26,6 +27,7 @@ pub(super) struct Recovered {
     pub kept_from: Option<Lsn>,
     pub positions: Positions,
     pub keys: Keys,
+    pub event_times: EventTimes,
 }
 
 /// Reads the log, and puts rows after each table's watermark into its tail.
@@ -43,11 +45,12 @@ pub(super) fn recover(
             used = used.max(open.watermark);
         }
     }
-    let (mut positions, keys) = (Positions::default(), Keys::default());
+    let (mut positions, keys, mut event_times) = (Positions::default(), Keys::default(), EventTimes::default());
     let opened = Log::<Arrival>::open(folder, options, &mut |logged| match logged {
         Logged::Note(lsn, note) => {
             positions.hear(lsn, &note);
             keys.hear(lsn, &note);
+            event_times.hear(&note, now_ms);
             Ok(())
         }
         Logged::Rows(logged) => match tables.get_mut(&logged.table) {
@@ -68,7 +71,7 @@ pub(super) fn recover(
     if rows > 0 {
         tracing::info!(rows, "rows that were in the log alone are back");
     }
-    Ok(Recovered { opened, used, kept_from, positions, keys })
+    Ok(Recovered { opened, used, kept_from, positions, keys, event_times })
 }
 
 /// The name of the log in `folder`, under which tables keep their watermarks; a new one where it has none.

@@ -99,7 +99,8 @@ fn named_columns(relation: &RelationDef) -> Vec<(&str, String)> {
         };
         columns.iter().map(move |column| (column.as_str(), format!("constraint \"{}\"", constraint.name)))
     });
-    partitions.chain(clusters).chain(constraints).collect()
+    let watermark = table.event_watermark.iter().map(|held| (held.column.as_str(), "WATERMARK FOR".to_owned()));
+    partitions.chain(clusters).chain(constraints).chain(watermark).collect()
 }
 
 fn problem(object: &str, message: String, hint: &str) -> Problem {

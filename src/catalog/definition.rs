@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::catalog::name::Oid;
 use crate::catalog::pg_type::{PgType, parse_type_name};
 
+mod event_watermark;
 mod source;
 
+pub use event_watermark::{EVENT_OPTIONS, EventWatermarkDef, LatePolicy, check_event_watermark, event_option_value};
 pub use source::{ConnectorKind, Secret, SourceDef, SourceEncoding, SourceFormat};
 
 /// A schema (namespace).
@@ -66,6 +68,9 @@ pub struct TableDef {
     pub partitioned_by: Vec<String>,
     pub clustered_by: Vec<String>,
     pub constraints: Vec<ConstraintDef>,
+    /// `WATERMARK FOR`
+    #[serde(default)]
+    pub event_watermark: Option<EventWatermarkDef>,
     /// `WITH (...)` options, checked when they were set.
     pub options: BTreeMap<String, String>,
 }
@@ -192,7 +197,7 @@ impl ConstraintDef {
 }
 
 impl TableDef {
-    /// Gives a column another name in the keys and the layout.
+    /// Gives a column another name in the keys, the layout and the watermark.
     pub fn rename_column(&mut self, column: &str, name: &str) {
         let lists = [&mut self.partitioned_by, &mut self.clustered_by];
         let keys = self.constraints.iter_mut().filter_map(|constraint| match &mut constraint.kind {
@@ -202,6 +207,9 @@ impl TableDef {
         });
         for entry in lists.into_iter().chain(keys).flatten().filter(|entry| *entry == column) {
             name.clone_into(entry);
+        }
+        if let Some(watermark) = self.event_watermark.as_mut().filter(|watermark| watermark.column == column) {
+            name.clone_into(&mut watermark.column);
         }
     }
 

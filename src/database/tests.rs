@@ -11,6 +11,8 @@ use crate::database::Database;
 use crate::log::{Durability, Effect};
 use crate::session::Reply;
 
+mod event_watermark;
+
 #[tokio::test]
 async fn what_sessions_do_is_counted() {
     let folder = tempfile::tempdir().unwrap();
@@ -107,6 +109,7 @@ async fn notes_of_the_log_outlive_its_segments() {
             rows: vec![Rows::inserted(&table, rows(1)), Rows::inserted(&other, rows(2))],
             positions: vec![(table.oid, name.to_owned(), round)],
             key: claimed,
+            events: Vec::new(),
         };
         buffer.add(addition, Durability::Synced).await.unwrap();
         assert_eq!(buffer.position(table.oid, name), Some(round));

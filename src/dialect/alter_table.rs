@@ -10,6 +10,7 @@ use crate::dialect::drop::read_cascade;
 use crate::dialect::options::Options;
 use crate::dialect::reader::Reader;
 use crate::dialect::statement::{Statement, Tree};
+use crate::dialect::watermark::{self, Watermark};
 use crate::error::{Error, Result};
 
 /// `ALTER TABLE | VIEW [IF EXISTS] name changes`
@@ -117,6 +118,10 @@ pub enum TableChange {
     ClusterBy(Vec<String>),
     /// OWNER TO
     OwnerTo(String),
+    /// ADD WATERMARK FOR
+    AddWatermark(Watermark),
+    /// DROP WATERMARK FOR a
+    DropWatermark(String),
 }
 
 impl AlterRelation {
@@ -130,6 +135,7 @@ impl AlterRelation {
             TableChange::AddConstraint { constraint } => check(constraint).into_iter().collect(),
             TableChange::SetType { using, .. } => using.iter_mut().collect(),
             TableChange::SetDefault { default, .. } => default.iter_mut().collect(),
+            TableChange::AddWatermark(watermark) => vec![&mut watermark.delay],
             _ => Vec::new(),
         });
         expressions.map(Tree::Expression).collect()
@@ -175,6 +181,9 @@ fn read_change(reader: &mut Reader<'_>) -> Result<TableChange> {
         let if_exists = reader.accept("if exists");
         let constraint = reader.identifier()?;
         return Ok(TableChange::DropConstraint { if_exists, constraint, cascade: read_cascade(reader) });
+    }
+    if reader.accept("drop watermark for") {
+        return Ok(TableChange::DropWatermark(reader.identifier()?));
     }
     if reader.accept("drop") {
         reader.accept("column");
@@ -229,6 +238,9 @@ fn is_option_list(reader: &mut Reader<'_>, word: &str) -> bool {
 }
 
 fn read_add(reader: &mut Reader<'_>) -> Result<TableChange> {
+    if let Some(watermark) = watermark::read(reader)? {
+        return Ok(TableChange::AddWatermark(watermark));
+    }
     if let Some(constraint) = create_table::table_constraint(reader)? {
         return Ok(TableChange::AddConstraint { constraint });
     }

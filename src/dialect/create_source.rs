@@ -12,7 +12,7 @@ use crate::dialect::drop::read_cascade;
 use crate::dialect::options::Options;
 use crate::dialect::reader::Reader;
 use crate::dialect::statement::Statement;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A statement about sources.
 #[derive(Clone, Debug)]
@@ -46,29 +46,16 @@ pub struct CreateSource {
     pub name: ObjectName,
     /// IF NOT EXISTS
     pub if_not_exists: bool,
-    /// The table that it fills, with the columns and constraints in parentheses; its own name without INTO.
+    /// The table that it fills, with what stands in parentheses; its own name without INTO.
     pub table: CreateTable,
     /// INTO was given: the table may be there.
     pub into: bool,
-    /// WATERMARK FOR
-    pub watermark: Option<Watermark>,
     /// WITH (...), to be checked by whoever knows the connector.
     pub options: Options,
     /// FORMAT
     pub format: SourceFormat,
     /// ENCODE
     pub encoding: SourceEncoding,
-}
-
-/// `WATERMARK FOR column AS expression`
-#[derive(Clone, Debug)]
-pub struct Watermark {
-    /// The column with the time of the event.
-    pub column: String,
-    /// Up to when all rows are taken to be there.
-    pub expression: Expr,
-    /// Where it begins in the message.
-    pub position: usize,
 }
 
 /// `ALTER SOURCE [IF EXISTS] s ...`
@@ -121,9 +108,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Option<Statement>> {
     }
     let if_not_exists = reader.accept("if not exists");
     let name = reader.name()?;
-    let (mut table, mut watermark) = (CreateTable::named(name.clone()), None);
+    let mut table = CreateTable::named(name.clone());
     if reader.accept_token(&Token::LParen) && !reader.accept_token(&Token::RParen) {
-        reader.list(|reader| element(reader, &mut table, &mut watermark))?;
+        reader.list(|reader| create_table::element(reader, &mut table))?;
         reader.expect_token(&Token::RParen)?;
     }
     if let Some(bare) = table.column_names.first() {
@@ -147,23 +134,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Option<Statement>> {
         Some(Some(_)) => SourceEncoding::Parquet,
         Some(None) => return Err(reader.unexpected_for("JSON, CSV or PARQUET")),
     };
-    let create = CreateSource { name, if_not_exists, table, into, watermark, options, format, encoding };
+    let create = CreateSource { name, if_not_exists, table, into, options, format, encoding };
     Ok(Some(Statement::Source(SourceStatement::Create(Box::new(create)))))
-}
-
-/// A column, a constraint or the watermark inside the parentheses.
-fn element(reader: &mut Reader<'_>, table: &mut CreateTable, watermark: &mut Option<Watermark>) -> Result<()> {
-    let position = reader.position();
-    if !reader.accept("watermark for") {
-        return create_table::element(reader, table);
-    }
-    if watermark.is_some() {
-        return Err(Error::new(crate::error::ErrorKind::SyntaxError, "a source has one watermark").at(position));
-    }
-    let column = reader.identifier()?;
-    reader.expect("as")?;
-    *watermark = Some(Watermark { column, expression: reader.expression()?, position });
-    Ok(())
 }
 
 /// After ALTER SOURCE.

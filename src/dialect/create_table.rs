@@ -9,8 +9,9 @@ use crate::catalog::pg_type::PgType;
 use crate::dialect::data_type;
 use crate::dialect::names::{identifier, object_name};
 use crate::dialect::options::Options;
-use crate::dialect::reader::{Reader, is_word};
+use crate::dialect::reader::Reader;
 use crate::dialect::statement::{Statement, Tree};
+use crate::dialect::watermark::{self, Watermark};
 use crate::error::{Error, ErrorKind, Result};
 
 /// `CREATE TABLE ...`
@@ -30,6 +31,8 @@ pub struct CreateTable {
     pub column_names: Vec<String>,
     /// Constraints of the table and of its columns.
     pub constraints: Vec<Constraint>,
+    /// WATERMARK FOR
+    pub watermark: Option<Watermark>,
     /// PARTITIONED BY
     pub partitioned_by: Vec<String>,
     /// CLUSTER BY
@@ -143,6 +146,7 @@ impl CreateTable {
             columns: Vec::new(),
             column_names: Vec::new(),
             constraints: Vec::new(),
+            watermark: None,
             partitioned_by: Vec::new(),
             clustered_by: Vec::new(),
             location: None,
@@ -169,6 +173,11 @@ impl CreateTable {
         if self.using_delta && (self.query.is_some() || !self.columns.is_empty()) {
             return wrong("CREATE TABLE ... USING DELTA takes the columns from the folder");
         }
+        if let (true, Some(watermark)) = (self.using_delta, &self.watermark) {
+            return Err(Error::unsupported("a table that is registered gets no watermark at once")
+                .hint("Register the table, then use ALTER TABLE ... ADD WATERMARK FOR.")
+                .at(watermark.position));
+        }
         if self.or_replace && self.location.is_some() {
             return wrong("CREATE OR REPLACE TABLE keeps the folder that the table has and takes no LOCATION");
         }
@@ -183,16 +192,24 @@ impl CreateTable {
             _ => None,
         });
         let query = self.query.iter_mut().map(|query| Tree::Query(query));
-        columns.chain(checks).map(Tree::Expression).chain(query).collect()
+        let delay = self.watermark.iter_mut().map(|watermark| &mut watermark.delay);
+        columns.chain(checks).chain(delay).map(Tree::Expression).chain(query).collect()
     }
 }
 
-/// A column or a constraint inside the parentheses.
+/// A column, a constraint or the watermark inside the parentheses.
 pub(super) fn element(reader: &mut Reader<'_>, table: &mut CreateTable) -> Result<()> {
     if reader.peek("like") {
         return Err(Error::unsupported("CREATE TABLE (LIKE ...) is not supported")
             .hint("Use CREATE TABLE ... AS SELECT * FROM ... WITH NO DATA.")
             .at(reader.position()));
+    }
+    if let Some(watermark) = watermark::read(reader)? {
+        let position = watermark.position;
+        return match table.watermark.replace(watermark) {
+            None => Ok(()),
+            Some(_) => Err(Error::new(ErrorKind::SyntaxError, "a table has one watermark").at(position)),
+        };
     }
     if let Some(constraint) = table_constraint(reader)? {
         table.constraints.push(constraint);
@@ -216,8 +233,8 @@ pub(super) fn column(reader: &mut Reader<'_>, constraints: &mut Vec<Constraint>)
     loop {
         let position = reader.position();
         let constraint_name = if reader.accept("constraint") { Some(reader.identifier()?) } else { None };
-        if reader.peek("expect") || reader.peek("watermark") {
-            return Err(Error::unsupported("quality rules and watermarks are not supported yet").at(position));
+        if reader.peek("expect") {
+            return Err(Error::unsupported("quality rules are not supported yet").at(position));
         }
         let option = reader.run(Parser::parse_optional_column_option)?;
         let Some(option) = option else {
@@ -294,7 +311,7 @@ pub(super) fn table_constraint(reader: &mut Reader<'_>) -> Result<Option<Constra
         ConstraintRule::ForeignKey { columns, table, referenced }
     } else if name.is_some() {
         return Err(reader.unexpected_for("CHECK, PRIMARY KEY, UNIQUE or FOREIGN KEY"));
-    } else if ["expect", "watermark for", "exclude"].iter().any(|words| reader.peek(words)) && !is_column(reader) {
+    } else if ["expect", "exclude"].iter().any(|words| reader.peek(words)) && !is_column(reader) {
         return Err(Error::unsupported("this kind of constraint is not supported").at(position));
     } else {
         return Ok(None);
@@ -305,7 +322,7 @@ pub(super) fn table_constraint(reader: &mut Reader<'_>) -> Result<Option<Constra
 
 /// `expect integer` is a column of that name.
 fn is_column(reader: &Reader<'_>) -> bool {
-    matches!(&reader.parser.peek_nth_token_ref(1).token, token @ Token::Word(_) if !is_word(token, "for"))
+    matches!(&reader.parser.peek_nth_token_ref(1).token, Token::Word(_))
 }
 
 /// What may follow a constraint. What is never enforced is taken (MATCH and actions of foreign keys); what asks for

@@ -5,12 +5,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use datafusion::common::ScalarValue;
 use url::Url;
 
 use crate::buffer::TableChanges;
-use crate::catalog::definition::{ConstraintKind, RelationDef, TableDef};
-use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::catalog::definition::{ConstraintKind, EventWatermarkDef, RelationDef, TableDef};
+use crate::catalog::pg_type::PgType;
+use crate::dialect::Watermark;
+use crate::engine::values::constant;
+use crate::engine::{Engine, Scope};
+use crate::error::{Error, ErrorKind, Result};
 use crate::tables::{Table, TableSpec, is_property};
 
 impl Engine {
@@ -77,4 +81,28 @@ pub fn checks(definition: &TableDef) -> Vec<(String, String)> {
             _ => None,
         })
         .collect()
+}
+
+const MICROS_PER_DAY: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// The watermark that a statement gives a table; it knows of no event yet.
+pub fn event_watermark(scope: &Scope, watermark: &Watermark) -> Result<EventWatermarkDef> {
+    let wrong = |why: &str| {
+        let message = format!("the delay of the watermark {why}: {}", watermark.delay);
+        Error::new(ErrorKind::InvalidParameterValue, message)
+            .hint("It is an interval of days or less, such as INTERVAL '5 seconds'.")
+            .at(watermark.position)
+    };
+    let delay_micros = match constant(scope, watermark.delay.clone(), &PgType::Interval.arrow()) {
+        Err(error) => return Err(wrong("is no constant interval").detail(error.message().to_owned())),
+        Ok(ScalarValue::IntervalMonthDayNano(Some(delay))) if delay.months == 0 => {
+            i64::from(delay.days) * MICROS_PER_DAY + delay.nanoseconds / 1000
+        }
+        Ok(_) => return Err(wrong("is of no fixed length")),
+    };
+    if delay_micros < 0 {
+        return Err(wrong("is negative"));
+    }
+    let (column, delay) = (watermark.column.clone(), watermark.delay.to_string());
+    Ok(EventWatermarkDef { column, delay, delay_micros, identity: uuid::Uuid::new_v4().simple().to_string() })
 }

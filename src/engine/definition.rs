@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::buffer::TableChanges;
 use crate::buffer::refuse_changed;
 use crate::catalog::Draft;
-use crate::catalog::definition::{ColumnDef, ConstraintKind, RelationDef};
+use crate::catalog::definition::{ColumnDef, ConstraintKind, RelationDef, check_event_watermark};
 use crate::catalog::name::Oid;
 use crate::dialect;
 use crate::engine::functions::cast::{CAST, depends_on_session};
@@ -30,6 +30,7 @@ use crate::tables::{Change, MetadataChange, Operation, Table};
 impl Engine {
     /// Plans every default, generated column and CHECK of a definition, so that none fails at the first row.
     pub fn check_definition(&self, scope: &Scope, relation: &RelationDef) -> Result<()> {
+        check_event_watermark(relation)?;
         let plain: Vec<_> = relation
             .columns
             .iter()

@@ -18,6 +18,7 @@ use crate::catalog::pg_type::PgType;
 use crate::dialect;
 use crate::engine::assign::{refuse_text_of, type_literal};
 use crate::engine::conflict::Conflict;
+use crate::engine::event_time::newest_events;
 use crate::engine::plan::Planner;
 use crate::engine::returning::Described;
 use crate::engine::run::bound;
@@ -173,8 +174,10 @@ impl Engine {
                 self.buffer().add(addition, durability(scope)).await?;
             }
             Stored::Files(files, added) => {
+                let newest = newest_events(relation, &added);
                 let writer = files.lock_for(&added).await?;
                 self.commit(relation.oid, writer, Change::append(added), cancel).await?;
+                self.tell_events(relation, newest).await;
             }
         }
         Ok(count)

@@ -11,8 +11,10 @@ use crate::catalog::name::Oid;
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::decode::{DecodeLimits, Decoded, Refused, Work, decode};
-use crate::ingest::{Broken, Format, Payload, dead_letter, evolution};
+use crate::ingest::late::{self, Judged};
+use crate::ingest::{Broken, Format, Payload, WayIn, dead_letter, evolution};
 use crate::log::{Durability, Effect};
+use crate::metrics::Counter;
 
 /// How often a batch is decoded anew because the table's definition has changed meanwhile.
 const ATTEMPTS_MAX: usize = 5;
@@ -24,6 +26,7 @@ pub struct Batch {
     pub format: Format,
     pub meaning: SourceFormat,
     pub payloads: Vec<Payload>,
+    pub way: WayIn,
     pub broken: Broken,
     pub limits: DecodeLimits,
     pub beside: Beside,
@@ -47,7 +50,14 @@ pub struct Beside {
 pub struct Accepted {
     /// The change that added it.
     pub lsn: i64,
+    /// The rows that are in the table.
     pub rows: u64,
+    /// Those whose event was older than the watermark, whatever became of them.
+    pub late_rows: u64,
+    /// Those of events too far ahead of the clock to move the watermark; they are in the table.
+    pub future_rows: u64,
+    /// The records that are no dead letters, late ones that were left out among them.
+    pub records: u64,
     pub dead_letters: u64,
     /// Fields without a column, and how many records had each.
     pub ignored_fields: BTreeMap<String, u64>,
@@ -61,7 +71,7 @@ pub struct Accepted {
 /// batch is there, but for columns that were made for it. `scope` gives what an attempt sees, and as whom.
 pub async fn accept(engine: &Arc<Engine>, scope: &(dyn Fn() -> Scope + Send + Sync), batch: Batch) -> Result<Accepted> {
     engine.buffer().refuse_when_full()?;
-    let Batch { table, format, meaning, payloads, broken, limits, beside, key } = batch;
+    let Batch { table, format, meaning, payloads, way, broken, limits, beside, key } = batch;
     let work = Arc::new(Work { format, meaning, payloads, broken, limits });
     let mut added_columns = Vec::new();
     for attempt in 1.. {
@@ -78,7 +88,10 @@ pub async fn accept(engine: &Arc<Engine>, scope: &(dyn Fn() -> Scope + Send + Sy
             .ok_or_else(|| Error::new(ErrorKind::UndefinedTable, "the table was dropped while rows came for it"))?;
         let decoded = decode_aside(engine, &scope, &relation, &work).await?;
         let outcome = match decoded.new_fields.as_slice() {
-            [] => add(engine, &relation, meaning, decoded, &beside, claimed).await.map(Some),
+            [] => {
+                let adding = Adding { relation: &relation, work: &work, way: &way, beside: &beside };
+                add(engine, adding, decoded, claimed).await.map(Some)
+            }
             fields => {
                 let names = fields.iter().map(|field| field.name.clone());
                 let outcome = evolution::add_columns(engine, &scope, &relation, fields).await.map(|()| None);
@@ -102,6 +115,7 @@ fn first_answer(fact: &crate::log::KeyFact) -> Accepted {
     Accepted {
         lsn: fact.lsn.unwrap_or_default().0,
         rows: count(fact.rows),
+        records: count(fact.rows),
         dead_letters: count(fact.refused),
         is_duplicate: true,
         ..Accepted::default()
@@ -120,19 +134,27 @@ async fn decode_aside(
     decoded.map_err(|error| Error::internal(format!("decoding ended: {error}")))?
 }
 
+/// What decoded rows are of.
+#[derive(Clone, Copy)]
+struct Adding<'a> {
+    relation: &'a Arc<RelationDef>,
+    work: &'a Work,
+    way: &'a WayIn,
+    beside: &'a Beside,
+}
+
 /// The one place where decoded rows go to the log.
 async fn add(
     engine: &Arc<Engine>,
-    relation: &Arc<RelationDef>,
-    meaning: SourceFormat,
+    adding: Adding<'_>,
     decoded: Decoded,
-    beside: &Beside,
     claimed: Option<ClaimedKey>,
 ) -> Result<Accepted> {
-    let Decoded { rows, deleted, records, refused, ignored_fields, .. } = decoded;
+    let Adding { relation, work, way, beside } = adding;
+    let Decoded { rows, payloads, deleted, records, refused, ignored_fields, .. } = decoded;
     let refused = [beside.refused.clone(), refused].concat();
     let mut accepted =
-        Accepted { rows: records, dead_letters: refused.len() as u64, ignored_fields, ..Accepted::default() };
+        Accepted { rows: records, records, dead_letters: refused.len() as u64, ignored_fields, ..Accepted::default() };
     let letters = match refused.is_empty() {
         true => None,
         false => {
@@ -141,11 +163,21 @@ async fn add(
             Some((letters, rows))
         }
     };
-    let is_keyed = meaning != SourceFormat::Plain;
+    let is_keyed = work.meaning != SourceFormat::Plain;
+    let sources = || payloads.iter().map(|payload| Arc::clone(&work.payloads[*payload].source)).collect();
+    let (rows, late, events, turn) = match late::judge(engine, relation, &rows, sources, way, is_keyed).await? {
+        None => (rows, None, Vec::new(), None),
+        Some(Judged { rows: kept, aside, verdict, turn }) => {
+            accepted.rows -= (rows.num_rows() - kept.num_rows()) as u64;
+            accepted.late_rows = verdict.late_rows();
+            accepted.future_rows = verdict.future_rows;
+            (kept, aside, verdict.notes, Some(turn))
+        }
+    };
     let effect = if is_keyed { Effect::Upsert } else { Effect::Insert };
     let rows = std::iter::once((Arc::clone(relation), effect, rows));
     let deleted = deleted.map(|keys| (Arc::clone(relation), Effect::Delete, keys));
-    let others = letters.into_iter().chain(beside.rows.iter().cloned());
+    let others = late.into_iter().chain(letters).chain(beside.rows.iter().cloned());
     let others = others.map(|(table, rows)| (table, Effect::Insert, rows));
     let changes: Vec<_> = rows.chain(deleted).chain(others).collect();
     // Who reads rows to replace them must not find that others replace them meanwhile.
@@ -156,6 +188,7 @@ async fn add(
     // Once begun it is finished, also when the client has gone.
     let adder = Arc::clone(engine);
     let added = tokio::spawn(async move {
+        let _turn = turn;
         let _reads = match lock {
             Some(lock) => Some(lock.read_owned().await),
             None => None,
@@ -163,19 +196,24 @@ async fn add(
         let rows =
             changes.iter().map(|(table, effect, rows)| Rows { table, effect: *effect, batches: vec![rows.clone()] });
         let rows = rows.collect();
-        adder.buffer().add(Addition { rows, positions, key }, Durability::Synced).await
+        adder.buffer().add(Addition { rows, positions, key, events }, Durability::Synced).await
     });
     let ended = |error| Error::new(ErrorKind::StatementCompletionUnknown, format!("adding rows ended: {error}"));
     accepted.lsn = added.await.map_err(ended)??.0;
+    engine.buffer().metrics().add(Counter::LateRows, accepted.late_rows);
+    engine.buffer().metrics().add(Counter::FutureRows, accepted.future_rows);
     tell(relation, &accepted, refused.first().map(|letter| letter.reason.as_str()));
     Ok(accepted)
 }
 
 /// Nothing is left out without a word.
 fn tell(relation: &RelationDef, accepted: &Accepted, first_reason: Option<&str>) {
-    let Accepted { rows, dead_letters, ignored_fields, .. } = accepted;
+    let Accepted { rows, late_rows, future_rows, dead_letters, ignored_fields, .. } = accepted;
     if let Some(reason) = first_reason {
         tracing::warn!(table = %relation.name, rows, dead_letters, reason, "records could not be stored");
+    }
+    if *late_rows > 0 || *future_rows > 0 {
+        tracing::debug!(table = %relation.name, rows, late_rows, future_rows, "rows came late, or are ahead of the clock");
     }
     if !ignored_fields.is_empty() {
         let fields = ignored_fields.keys().cloned().collect::<Vec<_>>().join(", ");

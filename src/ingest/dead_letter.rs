@@ -5,55 +5,19 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BinaryViewArray, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use chrono::{DateTime, Utc};
 
-use crate::catalog::definition::{ColumnDef, RelationDef, RelationKind, TableDef};
-use crate::catalog::name::{NAME_BYTES_MAX, Oid};
+use crate::catalog::definition::{ColumnDef, RelationDef};
 use crate::catalog::pg_type::PgType;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::decode::Refused;
+use crate::ingest::side_table::side_table;
 
 const SUFFIX: &str = "$dead_letter";
 const COMMENT: &str = "records that could not be stored";
 
-/// The name of the dead letters of a table.
-fn name_of(table: &str) -> String {
-    let end = table.floor_char_boundary(NAME_BYTES_MAX - SUFFIX.len());
-    format!("{}{SUFFIX}", &table[..end])
-}
-
-/// The table for the dead letters of `relation`; it is made if it is not there, with the same owner.
+/// The table for the dead letters of `relation`.
 pub(super) async fn table_of(engine: &Arc<Engine>, relation: &RelationDef) -> Result<Arc<RelationDef>> {
-    let name = name_of(&relation.name);
-    let find = || engine.buffer().current().catalog.relation_in(relation.schema, &name);
-    if let Some(found) = find() {
-        return fitting(found);
-    }
-    let location = engine.new_location(&name)?;
-    let table = TableDef { location: location.as_str().trim_end_matches('/').to_owned(), ..TableDef::default() };
-    let letters = RelationDef {
-        oid: Oid::NONE,
-        schema: relation.schema,
-        name: name.clone(),
-        owner: relation.owner,
-        comment: Some(COMMENT.to_owned()),
-        columns: columns(),
-        kind: RelationKind::Table(table),
-    };
-    // Once begun it is finished, also when the client has gone.
-    let maker = Arc::clone(engine);
-    let made = tokio::spawn(async move {
-        let folder = maker.new_folder(&letters, &location).await?;
-        maker.name_table(letters, &folder).await
-    });
-    match made.await.map_err(|error| Error::internal(format!("the table for dead letters was not made: {error}")))? {
-        Ok(()) => tracing::info!(table = %relation.name, dead_letters = %name, "a table for dead letters was made"),
-        // Another batch was quicker.
-        Err(error) if error.kind() == ErrorKind::DuplicateTable => {}
-        Err(error) => return Err(error),
-    }
-    let gone =
-        || Error::new(ErrorKind::SerializationFailure, format!("table \"{name}\" was dropped while it was needed"));
-    find().ok_or_else(gone).and_then(fitting)
+    side_table(engine, relation, SUFFIX, COMMENT, columns()).await.and_then(fitting)
 }
 
 fn columns() -> Vec<ColumnDef> {

@@ -122,6 +122,8 @@ pub struct Decoded {
     /// With exactly the columns that the table stores, checked. Unless records are rows and nothing else, they take the place
     /// of those with their keys; each key is there once.
     pub rows: RecordBatch,
+    /// The payload of each of the rows.
+    pub payloads: Vec<usize>,
     /// Keys whose rows go, each once and none of them a key of `rows`: the columns of the primary key.
     pub deleted: Option<RecordBatch>,
     /// The records that are neither refused nor ignored.
@@ -158,9 +160,9 @@ pub fn decode(engine: &Engine, scope: &Scope, relation: &RelationDef, work: &Wor
     if work.meaning != SourceFormat::Plain {
         return changes::decode(engine, scope, relation, work);
     }
-    let Gathered { rows, refused, new_fields, ignored_fields, .. } = gathered(engine, scope, relation, work)?;
+    let Gathered { rows, payloads, refused, new_fields, ignored_fields } = gathered(engine, scope, relation, work)?;
     let refused = refused.into_iter().map(|(_, refused)| refused).collect();
-    Ok(Decoded { records: rows.num_rows() as u64, rows, deleted: None, refused, new_fields, ignored_fields })
+    Ok(Decoded { records: rows.num_rows() as u64, rows, payloads, deleted: None, refused, new_fields, ignored_fields })
 }
 
 /// Every record as a row.

@@ -9,8 +9,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
+use crate::buffer::DbVersion;
 use crate::catalog::definition::SourceDef;
 use crate::catalog::name::Oid;
 use crate::engine::Engine;
@@ -148,9 +150,11 @@ impl Sources {
 
     /// All sources, each as it is doing.
     pub fn list(&self) -> Vec<SourceFact> {
-        let (catalog, now) = (Arc::clone(&self.engine.buffer().current().catalog), self.engine.buffer().clock().now());
+        let (version, now) = (self.engine.buffer().current(), self.engine.buffer().clock().now());
+        let catalog = Arc::clone(&version.catalog);
         let fact = |source: &Arc<SourceDef>| {
             let seen = self.statuses.lock().get(&source.oid).map(|status| status.seen()).unwrap_or_default();
+            let (event_watermark_micros, (late_rows, future_rows)) = events(&version, source, now);
             SourceFact {
                 id: source.oid,
                 schema: source.schema,
@@ -167,6 +171,9 @@ impl Sources {
                 partitions: seen.partitions,
                 lag_rows: seen.lag_rows,
                 lag_ms: seen.lag_ms,
+                event_watermark_micros,
+                late_rows,
+                future_rows,
                 errors: seen.errors,
                 last_error: seen.last_error,
                 last_error_at: seen.last_error_at,
@@ -177,4 +184,13 @@ impl Sources {
         };
         catalog.sources().map(fact).collect()
     }
+}
+
+/// How far the events of a source have got, and how many came late or are ahead of the clock.
+fn events(version: &DbVersion, source: &SourceDef, now: DateTime<Utc>) -> (Option<i64>, (i64, i64)) {
+    let Some(relation) = version.catalog.relation_by_oid(source.table) else { return Default::default() };
+    let (Some(table), Some(time)) = (relation.table(), version.event_time(&relation)) else {
+        return Default::default();
+    };
+    (time.least_micros(table, now.timestamp_millis(), &source.identity), time.counts(&source.identity))
 }

@@ -162,16 +162,18 @@ pub(super) enum Kind {
     Rows(Effect),
     Position,
     Key,
+    EventTime,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Format,
         Self::Rows(Effect::Insert),
         Self::Position,
         Self::Key,
         Self::Rows(Effect::Upsert),
         Self::Rows(Effect::Delete),
+        Self::EventTime,
     ];
 
     fn code(self) -> u32 {
@@ -182,6 +184,7 @@ impl Kind {
             Self::Key => 4,
             Self::Rows(Effect::Upsert) => 5,
             Self::Rows(Effect::Delete) => 6,
+            Self::EventTime => 7,
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::log::Lsn;
 use crate::log::frame::{Kind, number32, number64};
 
 const NAME_AT: usize = 40;
+/// A moment before all events.
+const NO_EVENT: i64 = i64::MIN;
 
 /// A fact about a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,26 @@ pub enum Note {
     },
     /// A client has sent rows under a key of its own, and may send them again: they are not added twice.
     Key { table: Oid, key: String, fact: KeyFact },
+    /// How far the events of a table have got. Of several notes of a name the greatest numbers count.
+    EventTime {
+        table: Oid,
+        /// The watermark's identity, and behind a slash the partition, unless it speaks of the whole table.
+        name: String,
+        fact: EventFact,
+        /// It was said before, and is logged again: no row came with it.
+        is_repeated: bool,
+    },
+}
+
+/// What is known of the events of a partition, or of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventFact {
+    /// The newest event of the partition, or the watermark of the table: microseconds since 1970.
+    pub micros: Option<i64>,
+    /// The rows that came late, since the watermark was declared.
+    pub late_rows: i64,
+    /// Those of events too far ahead of the clock.
+    pub future_rows: i64,
 }
 
 /// What became of the rows that were sent under a key.
@@ -45,7 +67,7 @@ impl Note {
     /// The table.
     pub fn table(&self) -> Oid {
         match self {
-            Self::Position { table, .. } | Self::Key { table, .. } => *table,
+            Self::Position { table, .. } | Self::Key { table, .. } | Self::EventTime { table, .. } => *table,
         }
     }
 
@@ -53,6 +75,7 @@ impl Note {
         match self {
             Self::Position { .. } => Kind::Position,
             Self::Key { .. } => Kind::Key,
+            Self::EventTime { .. } => Kind::EventTime,
         }
     }
 
@@ -60,6 +83,10 @@ impl Note {
         let (numbers, name) = match self {
             Self::Position { name, value, said_by, .. } => ([number_of(*said_by), *value, 0, 0], name),
             Self::Key { key, fact, .. } => ([number_of(fact.lsn), fact.at_ms, fact.rows, fact.refused], key),
+            Self::EventTime { name, fact, is_repeated, .. } => {
+                let micros = fact.micros.unwrap_or(NO_EVENT);
+                ([i64::from(*is_repeated), micros, fact.late_rows, fact.future_rows], name)
+            }
         };
         let mut message: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         message.extend_from_slice(&u32::try_from(name.len()).unwrap_or(u32::MAX).to_le_bytes());
@@ -80,6 +107,11 @@ impl Note {
             Kind::Key => {
                 let fact = KeyFact { lsn: change(number(0)), at_ms: number(1), rows: number(2), refused: number(3) };
                 Some(Self::Key { table, key: name, fact })
+            }
+            Kind::EventTime => {
+                let micros = Some(number(1)).filter(|micros| *micros != NO_EVENT);
+                let fact = EventFact { micros, late_rows: number(2), future_rows: number(3) };
+                Some(Self::EventTime { table, name, fact, is_repeated: number(0) != 0 })
             }
             Kind::Format | Kind::Rows(_) => None,
         }

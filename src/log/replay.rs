@@ -141,7 +141,7 @@ impl Reader<'_> {
                         let rows = LoggedRows { lsn, table, effect, message: part.message, decoder };
                         visit(Logged::Rows(rows)).map_err(undecodable)?;
                     }
-                    Kind::Position | Kind::Key => {
+                    Kind::Position | Kind::Key | Kind::EventTime => {
                         let note = Note::decode(part.kind, part.table, &part.message)
                             .ok_or_else(|| damage(self.path, self.at, "it has a note that is not one"))?;
                         visit(Logged::Note(header.lsn, note)).map_err(undecodable)?;

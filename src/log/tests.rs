@@ -8,7 +8,9 @@ use std::sync::mpsc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringViewArray};
 use tempfile::TempDir;
 
-use super::{Durability, Effect, Frame, KeyFact, Log, LogOptions, Logged, Lsn, News, Note, Opened, RowFormat};
+use super::{
+    Durability, Effect, EventFact, Frame, KeyFact, Log, LogOptions, Logged, Lsn, News, Note, Opened, RowFormat,
+};
 use crate::catalog::name::Oid;
 use crate::error::{ErrorKind, Result};
 
@@ -262,10 +264,13 @@ fn a_log_that_cannot_be_written_says_so_and_recovers() {
 fn notes_come_back_with_their_change() {
     let folder = tempfile::tempdir().unwrap();
     let fact = KeyFact { lsn: Some(Lsn(7)), at_ms: -1, rows: i64::MAX, refused: 3 };
+    let event = EventFact { micros: Some(-1), late_rows: 2, future_rows: i64::MAX };
     let notes = [
         Note::Position { table: TABLE, name: "headwater/source/größe/0".to_owned(), value: i64::MIN, said_by: None },
         Note::Key { table: TABLE, key: String::new(), fact },
         Note::Key { table: Oid(1), key: "x".repeat(1001), fact },
+        Note::EventTime { table: TABLE, name: "w/http".to_owned(), fact: EventFact::default(), is_repeated: true },
+        Note::EventTime { table: TABLE, name: "w".to_owned(), fact: event, is_repeated: false },
     ];
     let (_, opened) = read(folder.path(), &LogOptions::default()).unwrap();
     let (log, news) = start(opened);

@@ -138,6 +138,8 @@ impl Session {
             }
             TableChange::SetOptions(options) => alteration.set_options(table_options(options)?),
             TableChange::ResetOptions(names) => alteration.reset_options(names),
+            TableChange::AddWatermark(watermark) => alteration.add_watermark(scope, watermark)?,
+            TableChange::DropWatermark(column) => alteration.drop_watermark(column)?,
             TableChange::ClusterBy(columns) => {
                 columns.iter().try_for_each(|column| alteration.position(column).map(drop))?;
                 alteration.table.clustered_by = columns.clone();

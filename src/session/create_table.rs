@@ -10,11 +10,13 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::catalog::constraint_name;
-use crate::catalog::definition::{ColumnDef, ConstraintDef, ConstraintKind, RelationDef, RelationKind, TableDef};
+use crate::catalog::definition::{
+    ColumnDef, ConstraintDef, ConstraintKind, EVENT_OPTIONS, RelationDef, RelationKind, TableDef, event_option_value,
+};
 use crate::catalog::name::{ObjectName, Oid};
 use crate::catalog::pg_type::PgType;
 use crate::dialect::{Choice, Constraint, ConstraintRule, CreateTable, NewColumn, Options};
-use crate::engine::create::{checks, properties};
+use crate::engine::create::{checks, event_watermark, properties};
 use crate::engine::definition::{NewRows, Redefined};
 use crate::engine::{Planned, Scope};
 use crate::error::{Error, ErrorKind, Result};
@@ -232,6 +234,7 @@ fn new_relation(
         partitioned_by: create.partitioned_by.clone(),
         clustered_by: create.clustered_by.clone(),
         constraints: Vec::new(),
+        event_watermark: create.watermark.as_ref().map(|watermark| event_watermark(scope, watermark)).transpose()?,
         options: table_options(&create.options)?,
     };
     let mut relation = RelationDef {
@@ -366,12 +369,16 @@ fn storable(pg_type: &PgType) -> PgType {
 
 /// The options of WITH, checked.
 pub(super) fn table_options(options: &Options) -> Result<BTreeMap<String, String>> {
-    let known: Vec<&str> = [TARGET_FILE_BYTES, EVOLUTION_OPTION].into_iter().chain(property_names()).collect();
+    let own = [TARGET_FILE_BYTES, EVOLUTION_OPTION].into_iter().chain(EVENT_OPTIONS);
+    let known: Vec<&str> = own.chain(property_names()).collect();
     options.require_known("table", &known)?;
     let value = |choice: &Choice| match choice.name.as_str() {
         TARGET_FILE_BYTES => Ok(choice.count()?.to_string()),
         EVOLUTION_OPTION => {
             evolution_value(choice.value.as_deref().unwrap_or_default()).map_err(|error| error.at(choice.position))
+        }
+        name if EVENT_OPTIONS.contains(&name) => {
+            event_option_value(name, choice.text()?).map_err(|error| error.at(choice.position))
         }
         name => {
             property_value(name, choice.value.as_deref().unwrap_or("true")).map_err(|error| error.at(choice.position))

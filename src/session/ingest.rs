@@ -7,13 +7,16 @@ use crate::catalog::name::ObjectName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest;
 use crate::ingest::decode::DecodeLimits;
-use crate::ingest::{Accepted, Batch, Beside, Broken, Format, Payload};
+use crate::ingest::{Accepted, Batch, Beside, Broken, Format, Payload, WayIn};
 use crate::metrics::Counter;
 use crate::session::Session;
 use crate::session::measure::Measured;
 
 /// The bytes of one key; a longer one is no name for a batch.
 const KEY_BYTES_MAX: usize = 255;
+
+/// All requests together are one partition of event times.
+const HTTP: &str = "http";
 
 /// What a program pushes.
 pub struct Delivery {
@@ -72,6 +75,7 @@ impl Session {
             format,
             meaning: SourceFormat::Plain,
             payloads: vec![payload],
+            way: WayIn { name: HTTP.to_owned(), partitions: Vec::new() },
             broken: Broken::Fails,
             limits: DecodeLimits::new(self.server.config()),
             beside: Beside::default(),

@@ -1,9 +1,11 @@
 //! What a session counts: statements and their times, rows sent, failures; and the page that shows it all.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::catalog::definition::RelationDef;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::metrics::{Counter, Gauge, Metrics, Raised};
@@ -59,6 +61,16 @@ impl Server {
         metrics.set(Gauge::TailBytes, self.buffer().tail_bytes());
         metrics.set(Gauge::LogBytes, usize::try_from(log.bytes).unwrap_or(usize::MAX));
         metrics.set(Gauge::LogLsn, usize::try_from(log.last.0).unwrap_or_default());
+        metrics.set_event_watermark_lags(self.event_watermark_lags());
         metrics.render()
+    }
+
+    fn event_watermark_lags(&self) -> BTreeMap<String, i64> {
+        let (version, now_ms) = (self.buffer().current(), self.clock().now().timestamp_millis());
+        let lag = |relation: &Arc<RelationDef>| {
+            let micros = version.event_time(relation)?.watermark_micros(relation.table()?, now_ms)?;
+            Some((version.catalog.name_of(relation).to_string(), now_ms.saturating_sub(micros.div_euclid(1000))))
+        };
+        version.catalog.relations().filter_map(lag).collect()
     }
 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::buffer::TableChanges;
-use crate::catalog::definition::{ConnectorKind, RelationDef, SourceDef};
+use crate::catalog::definition::{ConnectorKind, EVENT_OPTIONS, RelationDef, SourceDef};
 use crate::catalog::name::{ObjectName, Oid};
 use crate::catalog::pg_type::PgType;
 use crate::catalog::{Snapshot, describe_source};
 use crate::dialect;
-use crate::dialect::{AlterSource, CreateSource, CreateTable, DropSource, SourceChange, SourceStatement, Statement};
+use crate::dialect::{
+    AlterSource, Choice, CreateSource, CreateTable, DropSource, SourceChange, SourceStatement, Statement,
+};
 use crate::engine::Scope;
+use crate::engine::create::event_watermark;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::sources::{LEDGER_COLUMNS, Reset, options};
 use crate::session::Session;
@@ -51,9 +54,7 @@ impl Session {
             self.notice(format!("{message}, skipping"));
             return Ok(tag);
         }
-        if let Some(watermark) = &create.watermark {
-            return Err(Error::unsupported("WATERMARK FOR is not supported yet").at(watermark.position));
-        }
+        let create = &with_options_apart(create);
         let checked = options::check(create.format, create.encoding, &create.options)?;
         if checked.connector == ConnectorKind::Files {
             self.server.engine().allowed_location(&checked.options["path"])?;
@@ -108,6 +109,7 @@ impl Session {
                 return Err(Error::new(ErrorKind::WrongObjectType, format!("\"{}\" is not a table", relation.name)));
             }
             refuse_other_columns(&relation, &create.table)?;
+            refuse_other_watermark(scope, &relation, &create.table)?;
             return Ok(relation.oid);
         }
         if create.table.columns.is_empty() {
@@ -246,6 +248,36 @@ impl Session {
             }
         }
         Ok(())
+    }
+}
+
+/// The statement with the options of the table beside the table.
+fn with_options_apart(create: &CreateSource) -> CreateSource {
+    let mut create = create.clone();
+    let is_of_table = |choice: &mut Choice| EVENT_OPTIONS.contains(&choice.name.as_str());
+    create.table.options.list = create.options.list.extract_if(.., is_of_table).collect();
+    create
+}
+
+/// A watermark that is given for a table that is there must be its own.
+fn refuse_other_watermark(scope: &Scope, relation: &RelationDef, given: &CreateTable) -> Result<()> {
+    let held = relation.table().and_then(|table| table.event_watermark.as_ref());
+    let alter = |message: String| {
+        let error = Error::new(ErrorKind::InvalidTableDefinition, message);
+        error.hint("ALTER TABLE changes the table: ADD WATERMARK FOR, DROP WATERMARK FOR, SET (late = ...).")
+    };
+    if let Some(choice) = given.options.list.first() {
+        let message =
+            format!("table \"{}\" is there: option \"{}\" is not set by a source", relation.name, choice.name);
+        return Err(alter(message).at(choice.position));
+    }
+    let Some(watermark) = &given.watermark else { return Ok(()) };
+    let new = event_watermark(scope, watermark)?;
+    match held.is_some_and(|held| (&held.column, held.delay_micros) == (&new.column, new.delay_micros)) {
+        true => Ok(()),
+        false => {
+            Err(alter(format!("table \"{}\" has another watermark, or none", relation.name)).at(watermark.position))
+        }
     }
 }
 

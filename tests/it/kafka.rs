@@ -182,3 +182,55 @@ async fn a_source_starts_late_goes_back_and_outlives_its_broker() {
     arrives(&client, "SELECT count(*) FROM t WHERE id < 100", 48).await;
     arrives(&client, "SELECT count(*) FROM t WHERE id >= 100", 20).await;
 }
+
+/// The watermark is the least of the partitions, without those that are idle, and no start puts a late row back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_partition_holds_the_watermark_back_for_a_while() {
+    let broker = Broker::start();
+    broker.create("events", 3).await;
+    let event = |id: i64, time: &str| format!("{{\"id\": {id}, \"ts\": \"2026-01-01T{time}Z\"}}");
+    let mut server = Server::start_with(&["--flush-interval-ms", "80"]);
+    let client = server.connect().await;
+    let columns = "(id bigint, ts timestamptz, WATERMARK FOR ts AS ts - INTERVAL '5 seconds')";
+    let create = format!(
+        "CREATE SOURCE events {columns} WITH ({}, late = 'side', idle_timeout = '5s', batch_interval = '0ms')",
+        broker.options("events")
+    );
+    client.batch_execute(&create).await.unwrap();
+    let watermark =
+        "SELECT coalesce(to_char(event_watermark_at, 'HH24:MI:SS'), '-') FROM system.tables WHERE name = 'events'";
+    broker.send("events", 0, [event(1, "12:00:10")]);
+    arrives(&client, "SELECT count(*) FROM events", 1).await;
+    broker.send("events", 2, [event(2, "12:00:05")]);
+    arrives(&client, "SELECT count(*) FROM events", 2).await;
+    assert_eq!(text(&client, watermark).await.as_deref(), Some("-"), "the second partition has said nothing");
+    let is_at = |time: &str| {
+        let found =
+            "SELECT count(*) FROM system.tables WHERE name = 'events' AND to_char(event_watermark_at, 'HH24:MI:SS')";
+        format!("{found} = '{time}'")
+    };
+    arrives(&client, &is_at("12:00:00"), 1).await;
+    let of_source = "SELECT to_char(event_watermark_at, 'HH24:MI:SS') FROM system.sources";
+    assert_eq!(text(&client, of_source).await.as_deref(), Some("12:00:00"));
+    // It comes back: what it brings is judged, and it holds the others back again.
+    broker.send("events", 1, [event(3, "11:59:59"), event(4, "12:00:00")]);
+    arrives(&client, "SELECT count(*) FROM events WHERE id = 4", 1).await;
+    broker.send("events", 0, [event(5, "12:01:00")]);
+    arrives(&client, "SELECT count(*) FROM events WHERE id IN (4, 5)", 2).await;
+    arrives(&client, "SELECT count(*) FROM events$late WHERE id = 3 AND late$source = 'events/1'", 1).await;
+    server.kill_and_restart();
+    let client = server.connect().await;
+    assert_eq!(text(&client, watermark).await.as_deref(), Some("12:00:00"), "a start knows what rows were judged by");
+    broker.send("events", 1, [event(6, "11:59:59"), event(7, "12:02:00")]);
+    broker.send("events", 2, [event(8, "12:03:00")]);
+    arrives(&client, &is_at("12:00:55"), 1).await;
+    assert_eq!(number(&client, "SELECT count(*) FROM events").await, 6);
+    assert_eq!(
+        text(&client, "SELECT string_agg(id::text, ' ' ORDER BY id) FROM events$late").await.as_deref(),
+        Some("3 6")
+    );
+    // Only what goes on counts in the end.
+    broker.send("events", 1, [event(9, "12:04:00")]);
+    arrives(&client, &is_at("12:03:55"), 1).await;
+    assert_eq!(number(&client, "SELECT late_rows FROM system.sources").await, 2);
+}

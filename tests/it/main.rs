@@ -63,6 +63,9 @@ mod nats_changes;
 mod nats_faults;
 mod sources;
 
+// Watermarks of events: late rows, two days replayed, kills.
+mod watermarks;
+
 // psql itself against the server: meta-commands, COPY, cancel.
 mod psql;
 

@@ -29,7 +29,7 @@ fn address(lines: &[String], of: &str) -> SocketAddr {
 }
 
 /// Status and body of an answer; the connection is a new one, as a probe's is.
-fn get(address: SocketAddr, path: &str) -> (u16, String) {
+pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{path}: {error}"));
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();

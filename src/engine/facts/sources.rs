@@ -133,6 +133,12 @@ pub struct SourceFact {
     pub lag_rows: Option<u64>,
     /// How old the newest record was when it was stored.
     pub lag_ms: Option<i64>,
+    /// The watermark of its table, were there no other way into it; in microseconds since 1970.
+    pub event_watermark_micros: Option<i64>,
+    /// Rows whose event was older than the watermark, since this was declared.
+    pub late_rows: i64,
+    /// Rows of events too far ahead of the clock.
+    pub future_rows: i64,
     /// Failures.
     pub errors: u64,
     /// The last of them.

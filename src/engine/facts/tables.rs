@@ -67,6 +67,7 @@ fn tables(context: &FactContext, shape: &'static Shape, key: Option<&Key>) -> Re
             .set("partitioned_by", names(&table.partitioned_by))
             .set("clustered_by", names(&table.clustered_by))
             .set("external", table.external);
+        let row = event_time(context, &relation, table, row);
         let at_rest = context.version.as_ref().map(|version| {
             Ok((version.snapshot(relation.oid)?, version.tail(relation.oid)?, version.watermark(relation.oid)?))
         });
@@ -86,6 +87,22 @@ fn tables(context: &FactContext, shape: &'static Shape, key: Option<&Key>) -> Re
         })
     });
     Ok(rows.collect())
+}
+
+/// How far the events of a table with a watermark have got.
+fn event_time(context: &FactContext, relation: &RelationDef, table: &TableDef, row: Row) -> Row {
+    let Some(watermark) = &table.event_watermark else { return row };
+    let row = row.set("event_watermark", watermark.to_string()).set("late_policy", table.late_policy().name());
+    let Some(time) = context.version.as_ref().and_then(|version| version.event_time(relation)) else { return row };
+    let now_ms = context.session.started_at.timestamp_millis();
+    let (late_rows, future_rows) = time.counts("");
+    let row = row.set("late_rows", late_rows).set("future_rows", future_rows);
+    match time.watermark_micros(table, now_ms) {
+        None => row,
+        Some(micros) => row
+            .set("event_watermark_at", Value::Timestamp(micros))
+            .set("event_watermark_lag_ms", now_ms.saturating_sub(micros.div_euclid(1000))),
+    }
 }
 
 /// The rows of a table; unknown where some take the place of others, which may be there.

@@ -107,6 +107,6 @@ fn settings_and_sessions_are_tables() {
 fn the_columns_of_system_views_are_attributes_too() {
     let bench = Bench::new();
     let sql = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'system.tables'::regclass";
-    assert_eq!(bench.rows(sql), ["18"]);
+    assert_eq!(bench.rows(sql), ["23"]);
     assert_eq!(bench.rows("SELECT count(*) FROM pg_class WHERE relnamespace = 0"), ["0"]);
 }

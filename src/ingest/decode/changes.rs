@@ -25,14 +25,15 @@ use crate::error::{Error, ErrorKind, Result};
 /// Decodes payloads that change rows by key.
 pub(super) fn decode(engine: &Engine, scope: &Scope, relation: &RelationDef, work: &Work) -> Result<Decoded> {
     let keys = KeyColumns::of(relation)?;
-    let Told { rows, keys: gone, refused } = match work.meaning {
+    let Told { rows, keys: gone, refused, payloads } = match work.meaning {
         SourceFormat::Debezium => events(work),
         SourceFormat::Plain | SourceFormat::Upsert => rows_and_keys(work, &keys.names),
     };
     let mut rows = rows.decode(engine, scope, &keys.rows, work.format_of_rows(), work)?;
     if !rows.gathered.new_fields.is_empty() {
         let Gathered { rows, new_fields, ignored_fields, .. } = rows.gathered;
-        return Ok(Decoded { rows, deleted: None, records: 0, refused: Vec::new(), new_fields, ignored_fields });
+        let (refused, payloads) = (Vec::new(), Vec::new());
+        return Ok(Decoded { rows, payloads, deleted: None, records: 0, refused, new_fields, ignored_fields });
     }
     let mut gone = gone.decode(engine, scope, &keys.keys, Format::Json, work)?;
     // Of a record that is refused for its row the key does not go, and the other way round.
@@ -43,8 +44,10 @@ pub(super) fn decode(engine: &Engine, scope: &Scope, relation: &RelationDef, wor
     let records = rows.records.len() + gone.records.iter().filter(is_alone).count();
     let refused = [refused, rows.take_refused(), gone.take_refused()].concat();
     let (rows_kept, gone_kept) = last_of_each_key(&rows, &gone, &keys.names)?;
+    let kept = rows.records.iter().zip(rows_kept.values()).filter(|(_, kept)| *kept);
     Ok(Decoded {
         rows: filter_record_batch(&rows.gathered.rows, &rows_kept)?,
+        payloads: kept.map(|(record, _)| payloads[*record]).collect(),
         deleted: Some(filter_record_batch(&gone.gathered.rows, &gone_kept)?),
         records: records as u64,
         refused: in_order(refused),
@@ -87,6 +90,8 @@ struct Told {
     rows: Part,
     keys: Part,
     refused: Vec<(Place, Refused)>,
+    /// The payload of each record.
+    payloads: Vec<usize>,
 }
 
 /// A record's number in the batch, and where it holds several, that of the one among them.
@@ -190,7 +195,7 @@ impl Work {
 
 /// `FORMAT UPSERT`: a value is a row, or several; a key without one goes.
 fn rows_and_keys(work: &Work, names: &[String]) -> Told {
-    let mut told = Told::default();
+    let mut told = Told { payloads: (0..work.payloads.len()).collect(), ..Told::default() };
     for (record, payload) in work.payloads.iter().enumerate() {
         if !payload.is_key {
             told.rows.push(record, payload.clone());
@@ -223,10 +228,11 @@ fn key_object(key: &Bytes, names: &[String]) -> Result<Bytes> {
 
 /// `FORMAT DEBEZIUM`: what envelopes say of rows and keys.
 fn events(work: &Work) -> Told {
-    let (mut told, mut record) = (Told::default(), 0);
-    for payload in &work.payloads {
+    let mut told = Told::default();
+    for (at, payload) in work.payloads.iter().enumerate() {
         for (number, text) in (1..).zip(envelopes(payload, work.format)) {
-            let raw = payload.bytes.slice_ref(text);
+            let (raw, record) = (payload.bytes.slice_ref(text), told.payloads.len());
+            told.payloads.push(at);
             let place = Some(payload.place.unwrap_or_else(|| payload.before + i64::from(number)));
             let inside = |row: &str| {
                 let bytes = payload.bytes.slice_ref(row.as_bytes());
@@ -240,7 +246,6 @@ fn events(work: &Work) -> Told {
                 Ok(Event::Delete { before }) => told.keys.push(record, inside(before)),
                 Err(error) => told.refused.push(((record, 1), refused(payload, raw, number, &error))),
             }
-            record += 1;
         }
     }
     told

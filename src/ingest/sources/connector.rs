@@ -42,6 +42,8 @@ pub(super) struct Chunk {
     /// How the payloads are written; `None` where there are none.
     pub format: Option<Format>,
     pub payloads: Vec<Payload>,
+    /// All partitions that the source reads, as payloads name them; none for a source that is one.
+    pub partitions: Vec<Arc<str>>,
     /// Rows of other tables that say how far the source has read.
     pub also: Vec<(Arc<RelationDef>, RecordBatch)>,
     /// How far it has read, by partition.

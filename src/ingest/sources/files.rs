@@ -221,7 +221,7 @@ impl Files {
         let has_rows = bytes > 0 || !piece.refused.is_empty();
         let payloads = if bytes > 0 { vec![piece.payload] } else { Vec::new() };
         let format = has_rows.then_some(piece.format);
-        Ok(Some(Chunk { format, payloads, refused: piece.refused, also: vec![row], positions: Vec::new(), bytes }))
+        Ok(Some(Chunk { format, payloads, refused: piece.refused, also: vec![row], bytes, ..Chunk::default() }))
     }
 
     /// The chunk that was given last is stored.

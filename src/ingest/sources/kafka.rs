@@ -139,7 +139,8 @@ impl Kafka {
                 }
             }
             if !batch.is_empty() {
-                return Ok(batch.chunk(&self.status, clock.now()));
+                let partitions = self.partitions.values().cloned().collect();
+                return Ok(Chunk { partitions, ..batch.chunk(&self.status, clock.now()) });
             }
             self.looked_at = clock.now();
             self.assign(false).await?;

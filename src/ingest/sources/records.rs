@@ -98,8 +98,8 @@ impl Records {
             positions: self.next.into_iter().map(position).collect(),
             payloads: self.payloads,
             refused: self.refused,
-            also: Vec::new(),
             bytes: self.bytes as u64,
+            ..Chunk::default()
         }
     }
 }

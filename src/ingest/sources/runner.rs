@@ -15,7 +15,7 @@ use crate::ingest::sources::backoff::Backoff;
 use crate::ingest::sources::connector::{Chunk, Connector};
 use crate::ingest::sources::options::Chosen;
 use crate::ingest::sources::status::Status;
-use crate::ingest::{Batch, Beside, Broken, accept};
+use crate::ingest::{Accepted, Batch, Beside, Broken, WayIn, accept};
 use crate::log::Durability;
 
 /// How often a source looks whether rows have gone from memory to files.
@@ -81,36 +81,36 @@ async fn read(
         let Some(chunk) = connector.next(stop).await? else { return Ok(End::Stopped) };
         let bytes = chunk.bytes;
         // From here on a stop waits: what is half added would be read again.
-        let (rows, refused) = add(engine, source, limits, chunk).await?;
+        let accepted = add(engine, source, limits, chunk).await?;
         connector.stored();
         succeeded();
-        status.stored(rows, refused, bytes, engine.buffer().clock().now());
-        if let Some(reason) = poison.seen(rows, refused) {
+        status.stored(accepted.rows, accepted.dead_letters, bytes, engine.buffer().clock().now());
+        if let Some(reason) = poison.seen(accepted.records, accepted.dead_letters) {
             return Ok(End::Poisoned(reason));
         }
     }
 }
 
-/// Adds rows, dead letters and how far the source has read, in one change. Gives how many rows and dead letters.
-async fn add(engine: &Arc<Engine>, source: &SourceDef, limits: DecodeLimits, chunk: Chunk) -> Result<(u64, u64)> {
+/// Adds rows, dead letters and how far the source has read, in one change.
+async fn add(engine: &Arc<Engine>, source: &SourceDef, limits: DecodeLimits, chunk: Chunk) -> Result<Accepted> {
     let Some(format) = chunk.format else {
         let positions = chunk.positions.into_iter().map(|(name, value)| (source.table, name, value)).collect();
         let rows = chunk.also.iter().map(|(relation, rows)| Rows::inserted(relation, vec![rows.clone()])).collect();
-        engine.buffer().add(Addition { rows, positions, key: None }, Durability::Synced).await?;
-        return Ok((0, 0));
+        engine.buffer().add(Addition { rows, positions, ..Addition::default() }, Durability::Synced).await?;
+        return Ok(Accepted::default());
     };
     let batch = Batch {
         table: source.table,
         format,
         meaning: source.format,
         payloads: chunk.payloads,
+        way: WayIn { name: source.identity.clone(), partitions: chunk.partitions },
         broken: Broken::Refused,
         limits,
         beside: Beside { positions: chunk.positions, refused: chunk.refused, rows: chunk.also },
         key: None,
     };
-    let accepted = accept(engine, &|| engine.background_scope(), batch).await?;
-    Ok((accepted.rows, accepted.dead_letters))
+    accept(engine, &|| engine.background_scope(), batch).await
 }
 
 /// Nothing is read while rows wait in memory for their files: what sends them has to wait.
@@ -152,8 +152,8 @@ impl Poison {
     }
 
     /// Why the source should pause, if it should.
-    fn seen(&mut self, rows: u64, refused: u64) -> Option<String> {
-        self.records += rows + refused;
+    fn seen(&mut self, good: u64, refused: u64) -> Option<String> {
+        self.records += good + refused;
         self.refused += refused;
         if self.records < self.window {
             return None;

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast;
 
-use crate::catalog::definition::{ColumnDef, ConstraintDef, ConstraintKind, RelationDef, RelationKind, TableDef};
+use crate::catalog::definition::{
+    ColumnDef, ConstraintDef, ConstraintKind, EVENT_OPTIONS, RelationDef, RelationKind, TableDef,
+};
 use crate::catalog::name::{Oid, quote_identifier};
 use crate::dialect;
-use crate::dialect::{Constraint, NewColumn};
+use crate::dialect::{Constraint, NewColumn, Watermark};
 use crate::engine::Scope;
-use crate::engine::create::checks;
+use crate::engine::create::{checks, event_watermark};
 use crate::engine::definition::Requirement;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::create_table::{add_constraint, new_column};
@@ -99,6 +101,16 @@ impl Alteration {
             )
             .hint("Use DROP COLUMN ... CASCADE to drop the constraint too."));
         }
+        if self.table.event_watermark.as_ref().is_some_and(|watermark| watermark.column == column) {
+            if !cascade {
+                return Err(Error::new(
+                    ErrorKind::DependentObjectsStillExist,
+                    format!("cannot drop column \"{column}\" because the table's watermark needs it"),
+                )
+                .hint("Use DROP COLUMN ... CASCADE to drop the watermark too."));
+            }
+            self.drop_watermark(column)?;
+        }
         self.table.constraints.retain(|held| !depends(held));
         self.table.clustered_by.retain(|name| name != column);
         self.new.columns.remove(position);
@@ -145,6 +157,32 @@ impl Alteration {
 
     pub fn add_constraint(&mut self, scope: &Scope, constraint: &Constraint) -> Result<()> {
         add_constraint(scope, &mut self.new, &mut self.table, constraint).map(drop)
+    }
+
+    pub fn add_watermark(&mut self, scope: &Scope, watermark: &Watermark) -> Result<()> {
+        if let Some(held) = &self.table.event_watermark {
+            let message = format!("table \"{}\" has a watermark already", self.new.name);
+            return Err(Error::new(ErrorKind::DuplicateObject, message)
+                .detail(held.to_string())
+                .hint("ALTER TABLE ... DROP WATERMARK FOR drops it.")
+                .at(watermark.position));
+        }
+        self.table.event_watermark = Some(event_watermark(scope, watermark)?);
+        Ok(())
+    }
+
+    /// Without its watermark, a table has none of the options that say what it does.
+    pub fn drop_watermark(&mut self, column: &str) -> Result<()> {
+        match self.table.event_watermark.take_if(|held| held.column == column) {
+            Some(_) => {
+                self.reset_options(&EVENT_OPTIONS.map(str::to_owned));
+                Ok(())
+            }
+            None => {
+                let message = format!("table \"{}\" has no watermark for column \"{column}\"", self.new.name);
+                Err(Error::new(ErrorKind::UndefinedObject, message))
+            }
+        }
     }
 
     pub fn set_options(&mut self, options: BTreeMap<String, String>) {

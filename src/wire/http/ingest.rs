@@ -159,9 +159,12 @@ fn unsupported_type(message: &str) -> Failure {
 }
 
 fn answer(accepted: &Accepted) -> Response {
-    let Accepted { lsn, rows, dead_letters, ignored_fields, added_columns, is_duplicate } = accepted;
+    let Accepted { lsn, rows, late_rows, dead_letters, ignored_fields, added_columns, is_duplicate, .. } = accepted;
     let mut body =
         serde_json::json!({ "rows": rows, "dead_letter": dead_letters, "lsn": lsn, "duplicate": is_duplicate });
+    if *late_rows > 0 {
+        body["late_rows"] = serde_json::json!(late_rows);
+    }
     if !ignored_fields.is_empty() {
         body["ignored_fields"] = serde_json::json!(ignored_fields);
     }
