@@ -77,6 +77,8 @@ pub struct Config {
     pub flush_interval_ms: u64,
     /// Tails of this size are flushed earlier.
     pub flush_bytes: u64,
+    /// So many small files of one size are merged after a flush; 0 for never.
+    pub merge_files_min: usize,
     /// What all tails together may take.
     pub tail_bytes_max: usize,
     /// Files of the write-ahead log have about this size.
@@ -136,6 +138,7 @@ impl Config {
             target_file_bytes: number(&settings, "target_file_bytes"),
             flush_interval_ms: number(&settings, "flush_interval_ms"),
             flush_bytes: number(&settings, "flush_bytes"),
+            merge_files_min: number(&settings, "merge_files_min"),
             tail_bytes_max: number(&settings, "tail_bytes_max"),
             log_segment_bytes: number(&settings, "log_segment_bytes"),
             ingest_body_bytes_max: number(&settings, "ingest_body_bytes_max"),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::buffer::{Buffer, BufferOptions};
@@ -22,6 +23,7 @@ use crate::tables::Stores;
 
 mod check;
 mod flusher;
+mod merger;
 
 pub use check::Report;
 
@@ -52,6 +54,8 @@ const SPILL: &str = "spill";
 pub struct Database {
     server: Arc<Server>,
     config: Config,
+    /// Ends what goes on in the background.
+    closing: CancellationToken,
 }
 
 impl Database {
@@ -63,11 +67,19 @@ impl Database {
     /// As [`Database::open`], with time passed in.
     pub fn open_with(config: Config, clock: Clock) -> BoxFuture<'static, Result<Arc<Self>>> {
         Box::pin(async move {
+            let stores = Stores::new(config.store_options.clone())?;
+            Self::open_over(config, clock, stores).await
+        })
+    }
+
+    /// As [`Database::open_with`], with the stores that tables are in.
+    fn open_over(config: Config, clock: Clock, stores: Stores) -> BoxFuture<'static, Result<Arc<Self>>> {
+        Box::pin(async move {
             let folder = config.folder.clone();
             make_private_folder(&folder)?;
             let lock = FolderLock::take(&folder)?;
             let catalog = Catalog::open(&folder.join("catalog.sqlite"))?;
-            let stores = Arc::new(Stores::new(config.store_options.clone())?);
+            let stores = Arc::new(stores);
             let options = BufferOptions {
                 log: LogOptions { segment_bytes: config.log_segment_bytes, ..LogOptions::default() },
                 tail_bytes_max: config.tail_bytes_max,
@@ -77,9 +89,10 @@ impl Database {
             clear_spill(&folder.join(SPILL))?;
             let engine = Engine::new(engine_config(&config, &folder)?, Arc::clone(&buffer))?;
             let server = Arc::new(Server::new(engine, buffer, config.clone(), lock));
-            flusher::start(&server);
+            let closing = CancellationToken::new();
+            flusher::start(&server, merger::start(&server, closing.clone()));
             server.sources().start();
-            Ok(Arc::new(Self { server, config }))
+            Ok(Arc::new(Self { server, config, closing }))
         })
     }
 
@@ -124,6 +137,7 @@ impl Database {
     /// As [`Database::close`], with another deadline for statements that run.
     pub fn close_within(&self, deadline: Duration) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
+            self.closing.cancel();
             self.server.sources().close().await;
             self.server.drain(deadline).await?;
             if let Err(error) = flusher::flush_all(&self.server).await {

@@ -89,6 +89,13 @@ pub const SERVER_SETTINGS: &[Setting] = &[
         "A table with this many bytes of such rows writes them to files earlier.",
     ),
     setting(
+        "merge_files_min",
+        Kind::Integer { min: 0, max: 1000 },
+        "4",
+        "So many small files of about one size, which flushes have left in a partition, are merged in the background; 0 leaves \
+         that to OPTIMIZE, 1 means 2.",
+    ),
+    setting(
         "tail_bytes_max",
         Kind::Bytes,
         "512MiB",

@@ -49,10 +49,36 @@ impl Engine {
             columns => Some(Curve { shape: Shape::Morton, columns: columns.to_vec() }),
         };
         let groups = self.groups(scope, &target, &snapshot, optimize, curve.as_ref(), cancel).await?;
+        self.rewrite_groups(scope, &target, groups, curve.as_ref(), cancel).await
+    }
+
+    /// Merges small files where a partition has `files_min` of about one size: what flushes leave behind.
+    pub async fn merge_small_files(
+        &self,
+        scope: &Scope,
+        relation: &Arc<RelationDef>,
+        files_min: usize,
+        cancel: &CancellationToken,
+    ) -> Result<OptimizeReport> {
+        let target = Target { relation: Arc::clone(relation), alias: relation.name.clone() };
+        let target_file_bytes = self.write_options(relation).target_file_bytes;
+        let options = CompactionOptions { target_file_bytes, files_min, purge: false };
+        let groups = compaction_groups(scope.version.snapshot(relation.oid)?.files().iter(), &options);
+        self.rewrite_groups(scope, &target, groups, Curve::of_table(relation).as_ref(), cancel).await
+    }
+
+    async fn rewrite_groups(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        groups: Vec<CompactionGroup>,
+        curve: Option<&Curve>,
+        cancel: &CancellationToken,
+    ) -> Result<OptimizeReport> {
         scope.progress.expect(groups.iter().map(|group| group.size_bytes).sum());
         let mut report = OptimizeReport::default();
         for group in groups {
-            let rewritten = self.rewrite_group(scope, &target, &group, curve.as_ref(), cancel).await;
+            let rewritten = self.rewrite_group(scope, target, &group, curve, cancel).await;
             scope.progress.advance(group.size_bytes);
             let added = match rewritten {
                 Ok(added) => added,

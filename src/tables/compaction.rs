@@ -27,8 +27,9 @@ pub struct CompactionGroup {
     pub size_bytes: u64,
 }
 
-/// The smallest size class ends here; each next one is four times as large.
-const CLASS_BYTES: u64 = 1 << 20;
+/// The smallest size class ends here; each next one is four times as large. Files of five classes are under half of the default
+/// target: three of each do not make twenty.
+const CLASS_BYTES: u64 = 256 << 10;
 /// A file with more of its rows deleted than this is rewritten by itself: one in ten.
 const DELETED_ONE_IN: u64 = 10;
 

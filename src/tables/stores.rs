@@ -24,6 +24,8 @@ use crate::tables::snapshot::Place;
 
 mod durable;
 #[cfg(test)]
+pub mod faulty;
+#[cfg(test)]
 pub mod hooked;
 mod store_error;
 
@@ -49,7 +51,7 @@ impl Stores {
     }
 
     /// The right to go on working behind a statement while it is held; `None` once the database closes.
-    pub(in crate::tables) fn work(&self) -> Option<OwnedRwLockReadGuard<()>> {
+    pub fn work(&self) -> Option<OwnedRwLockReadGuard<()>> {
         Arc::clone(&self.working).try_read_owned().ok()
     }
 
