@@ -26,7 +26,7 @@ pub async fn run(address: &str, connection: &str, process: &str, seconds: u64) -
     let bodies = [
         ("NDJSON", "application/x-ndjson", lines()),
         ("CSV", "text/csv", csv()),
-        ("Arrow", "application/vnd.apache.arrow.stream", stream()?),
+        ("Arrow", "application/vnd.apache.arrow.stream", stream(ROWS)?),
     ];
     for (name, content_type, body) in bodies {
         client
@@ -66,26 +66,46 @@ pub async fn run(address: &str, connection: &str, process: &str, seconds: u64) -
 }
 
 /// Posts the body again and again over one connection; a refusal for pressure is waited for and sent again.
-fn send_until(address: &str, content_type: &str, body: &[u8], until: Instant) -> Outcome<Times> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    let length = body.len();
-    let head = format!(
-        "POST /v1/ingest/readings HTTP/1.1\r\nHost: bench\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
-    );
-    let mut times = Times::default();
+fn send_until(address: &str, content_type: &'static str, body: &[u8], until: Instant) -> Outcome<Times> {
+    let (mut poster, mut times) = (Poster::new(address, content_type)?, Times::default());
     while Instant::now() < until {
         let started = Instant::now();
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(body)?;
-        let answer = answer(&mut stream)?;
-        match answer.get(9..12) {
-            Some("202") => times.push(started.elapsed()),
-            Some("429") => std::thread::sleep(Duration::from_millis(50)),
-            _ => return Err(answer.into()),
+        match poster.post(body)? {
+            true => times.push(started.elapsed()),
+            false => std::thread::sleep(Duration::from_millis(50)),
         }
     }
     Ok(times)
+}
+
+/// A connection over which rows of `readings` go.
+pub struct Poster {
+    stream: TcpStream,
+    content_type: &'static str,
+}
+
+impl Poster {
+    pub fn new(address: &str, content_type: &'static str) -> Outcome<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, content_type })
+    }
+
+    /// True once the rows are acknowledged; false where the server has to catch up first.
+    pub fn post(&mut self, body: &[u8]) -> Outcome<bool> {
+        let (content_type, length) = (self.content_type, body.len());
+        let head = format!(
+            "POST /v1/ingest/readings HTTP/1.1\r\nHost: bench\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+        );
+        self.stream.write_all(head.as_bytes())?;
+        self.stream.write_all(body)?;
+        let answer = answer(&mut self.stream)?;
+        match answer.get(9..12) {
+            Some("202") => Ok(true),
+            Some("429") => Ok(false),
+            _ => Err(answer.into()),
+        }
+    }
 }
 
 fn answer(stream: &mut TcpStream) -> Outcome<String> {
@@ -124,8 +144,9 @@ fn csv() -> Vec<u8> {
     format!("id,device,value,at\n{lines}").into()
 }
 
-fn stream() -> Outcome<Vec<u8>> {
-    let numbers = 0..ROWS as i64;
+/// So many rows as Arrow.
+pub fn stream(rows: usize) -> Outcome<Vec<u8>> {
+    let numbers = 0..rows as i64;
     let id: ArrayRef = Arc::new(Int64Array::from_iter_values(numbers.clone()));
     let device: ArrayRef =
         Arc::new(StringArray::from_iter_values(numbers.clone().map(|id| format!("sensor-{}", id % 997))));

@@ -1,10 +1,14 @@
-//! The board: what issue 2 asks to be reached, measured. `benches/run` makes the data and calls every part of it.
+//! The board: what is to be reached, measured. `benches/run` makes the data and calls every part of it.
 
 mod clients;
+mod day;
 mod drain;
 mod ingest;
 mod lake;
+mod latency;
 mod measure;
+mod recovery;
+mod server;
 mod tpch;
 mod writes;
 
@@ -22,7 +26,9 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "board tpch-load FOLDER SOURCE | tpch FOLDER QUERIES ROUNDS | lake-load FOLDER | lake FOLDER | merge FOLDER \
                      | drain NAME CONNECTION PID | clients CONNECTION PID SECONDS \
-                     | ingest HTTP CONNECTION PID SECONDS | writes NAME CONNECTION UNLOGGED SECONDS";
+                     | ingest HTTP CONNECTION PID SECONDS | writes NAME CONNECTION UNLOGGED SECONDS \
+                     | recovery PROGRAM FOLDER | day PROGRAM FOLDER HOURS \
+                     | latency PROGRAM FOLDER SECONDS | latency-peer NAME CONNECTION PID SECONDS";
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -44,6 +50,12 @@ fn main() -> Outcome<()> {
             }
             ["writes", name, connection, unlogged, seconds] => {
                 writes::run(name, connection, unlogged, seconds.parse()?).await
+            }
+            ["recovery", program, folder] => recovery::run(program, Path::new(folder)).await,
+            ["day", program, folder, hours] => day::run(program, Path::new(folder), hours.parse()?).await,
+            ["latency", program, folder, seconds] => latency::run(program, Path::new(folder), seconds.parse()?).await,
+            ["latency-peer", name, connection, process, seconds] => {
+                latency::peer(name, connection, process, seconds.parse()?).await
             }
             _ => Err(USAGE.into()),
         }

@@ -38,6 +38,12 @@ pub fn cpu_seconds(process: &str) -> f64 {
     ticks / TICKS
 }
 
+/// The process and those that it has started, as a server of PostgreSQL does.
+pub fn family(process: &str) -> Vec<String> {
+    let children = read(process, &format!("task/{process}/children"));
+    std::iter::once(process).chain(children.split_whitespace()).map(str::to_owned).collect()
+}
+
 /// Resident memory in MB: now, and the most since the last [`forget_peak`].
 pub fn memory_mb(process: &str) -> (f64, f64) {
     let status = read(process, "status");

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::SinkExt;
 use tokio::task::JoinSet;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use crate::Outcome;
 use crate::measure::Times;
+use crate::server::connect;
 
 const CLIENTS: i64 = 64;
 /// The keys that upserts go to, all of which are there before.
@@ -68,12 +69,6 @@ pub async fn run(name: &str, connection: &str, unlogged: &str, seconds: u64) -> 
         }
     }
     copy(name, &client).await
-}
-
-async fn connect(connection: &str) -> Outcome<Client> {
-    let (client, driver) = tokio_postgres::connect(connection, NoTls).await?;
-    tokio::spawn(driver);
-    Ok(client)
 }
 
 async fn repeat(client: Client, statement: &'static str, number: i64, until: Instant) -> Outcome<Times> {
