@@ -443,6 +443,11 @@ impl Buffer {
         self.log.close();
     }
 
+    /// True where it is unknown whether the table's newest commit landed, until [`Buffer::refresh`] finds out.
+    pub fn is_in_doubt(&self, oid: Oid) -> bool {
+        self.current().table(oid).is_ok_and(|table| table.is_in_doubt())
+    }
+
     /// Looks for versions that others have committed to this table, and publishes what it finds.
     pub async fn refresh(&self, oid: Oid) -> Result<()> {
         let version = self.current();

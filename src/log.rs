@@ -203,7 +203,8 @@ impl Opened {
     pub fn start<T: Send + 'static>(self, used: Lsn, hear: impl FnMut(News<T>) + Send + 'static) -> Result<Log<T>> {
         let first = self.last.max(used).next();
         let previous = self.shared.sealed.lock().last().map_or(Lsn::ZERO, |segment| segment.last);
-        let segment = Segment::create(&self.shared.folder, first, previous)?;
+        let segment = Segment::create(&self.shared.folder, first, previous)
+            .map_err(|error| error.within("a segment of the log cannot be made"))?;
         *self.shared.active.lock() = (Lsn(first.0 - 1), segment.bytes());
         let (queue, shared) = (Arc::new(Queue::default()), Arc::new(self.shared));
         let quiet = Duration::from_millis(self.options.unsynced_ms_max);

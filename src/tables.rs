@@ -49,6 +49,8 @@ pub use scan::{LakeScan, SORTED_TAG, ScanMeter, ScanSummary, files_of_plan};
 pub use snapshot::Snapshot;
 pub use stores::Stores;
 #[cfg(test)]
+pub use stores::faulty::{Chance, FaultyStore};
+#[cfg(test)]
 pub use stores::hooked::HookedStore;
 pub use table::{At, Table};
 pub use vacuum::VacuumOptions;

@@ -12,6 +12,7 @@ use crate::log::{Durability, Effect};
 use crate::session::Reply;
 
 mod event_watermark;
+mod faults;
 
 #[tokio::test]
 async fn what_sessions_do_is_counted() {

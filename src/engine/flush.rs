@@ -36,6 +36,8 @@ impl Engine {
         writer: &mut TableWriter,
         cancel: &CancellationToken,
     ) -> Result<usize> {
+        // A flush that got no answer may have landed: what its files hold leaves the tail first.
+        self.buffer().follow(relation.oid, Arc::clone(writer.snapshot()))?;
         let Some(sealed) = self.buffer().seal(relation.oid).await? else { return Ok(0) };
         let schema = Arc::clone(writer.snapshot().arrow_schema());
         let rows = provider_as_source(Arc::new(MemTable::try_new(schema, vec![sealed.tail.batches()?])?));

@@ -105,8 +105,12 @@ fn from_parquet(error: &ParquetError) -> Error {
     }
     let text = error.to_string();
     // The reader of footers gives no more than a text.
-    match text.split_once("Object at location ").and_then(|(_, rest)| rest.split_once(" not found")) {
-        Some((path, _)) => missing_file(path, &text),
+    if let Some((path, _)) = text.split_once("Object at location ").and_then(|(_, rest)| rest.split_once(" not found"))
+    {
+        return missing_file(path, &text);
+    }
+    match text.split_once("Object Store error: ") {
+        Some((_, said)) => Error::new(ErrorKind::IoError, format!("object store: {said}")),
         None => Error::new(ErrorKind::DataCorrupted, text),
     }
 }

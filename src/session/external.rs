@@ -1,4 +1,5 @@
-//! Tables whose folder others write too: before a statement is planned, what they have committed since is read.
+//! Tables whose folder others write too: before a statement is planned, what they have committed since is read. So it is where
+//! a commit of ours got no answer.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +37,9 @@ impl Session {
             let Some(relation) = catalog.relation_by_oid(oid).filter(|_| seen.insert(oid)) else { continue };
             match &relation.kind {
                 RelationKind::View(view) => left.extend(&view.depends_on),
-                RelationKind::Table(table) if table.external => drop(external.insert(oid)),
+                RelationKind::Table(table) if table.external || self.server.buffer().is_in_doubt(oid) => {
+                    external.insert(oid);
+                }
                 RelationKind::Table(_) => {}
             }
         }

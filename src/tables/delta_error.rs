@@ -1,5 +1,7 @@
 //! deltalake's errors as ours.
 
+use std::error::Error as StdError;
+
 use deltalake::DeltaTableError;
 
 use crate::error::{Error, ErrorKind};
@@ -20,7 +22,19 @@ impl From<DeltaTableError> for Error {
             DeltaTableError::InvalidJsonLog { .. } | DeltaTableError::InvalidStatsJson { .. } => {
                 Error::new(ErrorKind::DataCorrupted, error.to_string())
             }
-            other => Error::new(ErrorKind::InternalError, format!("delta: {other}")),
+            other => match said_by_store(&other) {
+                Some(said) => Error::new(ErrorKind::IoError, format!("object store: {said}")),
+                None => Error::new(ErrorKind::InternalError, format!("delta: {other}")),
+            },
         }
     }
+}
+
+/// What the store said, where the kernel hands on its error or the text of it.
+fn said_by_store(error: &(dyn StdError + 'static)) -> Option<String> {
+    let mut causes = std::iter::successors(Some(error), |error| (*error).source());
+    if let Some(store) = causes.find_map(|cause| cause.downcast_ref::<object_store::Error>()) {
+        return Some(store.to_string());
+    }
+    error.to_string().split_once("interacting with object store: ").map(|(_, said)| said.to_owned())
 }

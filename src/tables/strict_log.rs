@@ -6,6 +6,7 @@
 //! deltalake's own operations pass the same gate.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(in crate::tables) struct StrictLog {
     clock: Clock,
     inner: LogStoreRef,
     head: ArcSwapOption<Head>,
+    /// A commit of ours may be there that the head does not know of.
+    doubt: AtomicBool,
     /// Held while the head moves.
     moving: tokio::sync::Mutex<()>,
     /// Snapshots that were handed out and may still be read.
@@ -71,8 +74,8 @@ impl StrictLog {
     pub fn new(place: Arc<Place>, clock: Clock) -> Result<Self> {
         let inner = log_store(&place)?;
         let (moving, past) = (tokio::sync::Mutex::new(()), RwLock::new(()));
-        let handed_out = Mutex::default();
-        Ok(Self { place, clock, inner, head: ArcSwapOption::empty(), moving, handed_out, past })
+        let (head, doubt, handed_out) = (ArcSwapOption::empty(), AtomicBool::new(false), Mutex::default());
+        Ok(Self { place, clock, inner, head, doubt, moving, handed_out, past })
     }
 
     pub fn place(&self) -> &Arc<Place> {
@@ -160,7 +163,14 @@ impl StrictLog {
             return self.open().await;
         }
         let _moving = self.moving.lock().await;
-        self.advance_to(i64::MAX).await
+        let head = self.advance_to(i64::MAX).await?;
+        self.doubt.store(false, Ordering::Relaxed);
+        Ok(head)
+    }
+
+    /// True where it is unknown whether the newest commit of ours landed, until [`StrictLog::advance`] finds out.
+    pub fn is_in_doubt(&self) -> bool {
+        self.doubt.load(Ordering::Relaxed)
     }
 
     async fn advance_to(&self, version: i64) -> Result<Arc<Head>> {
@@ -249,17 +259,26 @@ impl StrictLog {
             match self.place.store.get(&path).await {
                 // No answer is lost on the way to a disk: the commit is there, but its fsync failed.
                 Ok(_) if on_disk && !matches!(error, StoreError::AlreadyExists { .. }) => {
-                    return Err(unknown_outcome(version, &self.place, &error));
+                    return Err(self.unknown_outcome(version, &error));
                 }
                 Ok(found) => match found.bytes().await {
                     Ok(there) => return Ok(there == bytes),
-                    Err(error) => return Err(unknown_outcome(version, &self.place, &error)),
+                    Err(error) => return Err(self.unknown_outcome(version, &error)),
                 },
                 Err(StoreError::NotFound { .. }) if on_disk => return Err(error.into()),
-                Err(_) if attempt >= PUT_ATTEMPTS_MAX => return Err(unknown_outcome(version, &self.place, &error)),
+                Err(_) if attempt >= PUT_ATTEMPTS_MAX => return Err(self.unknown_outcome(version, &error)),
                 Err(_) => self.clock.sleep(Duration::from_millis(50 << attempt)).await,
             }
         }
+    }
+
+    fn unknown_outcome(&self, version: i64, error: &StoreError) -> Error {
+        self.doubt.store(true, Ordering::Relaxed);
+        let at = &self.place.location;
+        let message = format!("whether version {version} of the table at \"{at}\" was committed is unknown");
+        Error::new(ErrorKind::StatementCompletionUnknown, message)
+            .detail(error.to_string())
+            .hint("Look at the table's history before you repeat the statement.")
     }
 
     fn publish(&self, head: Head) -> Arc<Head> {
@@ -357,13 +376,6 @@ fn no_longer_active(path: &str, place: &Place) -> Error {
     Error::new(ErrorKind::SerializationFailure, message)
         .detail(format!("Another transaction has already replaced the file \"{path}\"."))
         .hint("Run the statement again.")
-}
-
-fn unknown_outcome(version: i64, place: &Place, error: &StoreError) -> Error {
-    let message = format!("whether version {version} of the table at \"{}\" was committed is unknown", place.location);
-    Error::new(ErrorKind::StatementCompletionUnknown, message)
-        .detail(error.to_string())
-        .hint("Look at the table's history before you repeat the statement.")
 }
 
 fn foreign(error: Error) -> TransactionError {

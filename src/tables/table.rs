@@ -105,6 +105,11 @@ impl Table {
         self.sound(&*self.log.advance().await?)
     }
 
+    /// True where it is unknown whether the newest commit of this process landed, until [`Table::refresh`] finds out.
+    pub fn is_in_doubt(&self) -> bool {
+        self.log.is_in_doubt()
+    }
+
     fn sound(&self, head: &Head) -> Result<Arc<Snapshot>> {
         match &head.damage {
             Some(damage) => Err(damage.error(self.log.place())),

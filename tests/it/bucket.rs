@@ -11,13 +11,13 @@ use crate::server::{Server, WITHOUT_TAILS};
 use crate::sources::arrives;
 
 /// A running S3 API with one bucket, `lake`.
-struct Store {
+pub struct Store {
     _program: Running,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Store {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let address = free_address();
         let mut command = Command::new(python().with_file_name("moto_server"));
         command.args(["-H", "127.0.0.1", "-p", &address.port().to_string()]);
@@ -32,18 +32,8 @@ impl Store {
         panic!("the S3 API does not answer on {address}");
     }
 
-    /// What a server needs to find the bucket; its catalog is in a folder.
     fn flags(&self, folder: &std::path::Path) -> [String; 12] {
-        let pairs = [
-            ("catalog-folder", folder.join("catalog").to_string_lossy().into_owned()),
-            ("s3-endpoint", format!("http://{}", self.address)),
-            ("s3-allow-http", "on".to_owned()),
-            ("s3-region", "us-east-1".to_owned()),
-            ("s3-access-key-id", "key".to_owned()),
-            ("s3-secret-access-key", "secret".to_owned()),
-        ];
-        let flags: Vec<String> = pairs.into_iter().flat_map(|(name, value)| [format!("--{name}"), value]).collect();
-        flags.try_into().expect("six pairs")
+        flags(self.address, folder)
     }
 
     /// One PUT request; moto takes any signature.
@@ -61,6 +51,20 @@ impl Store {
             false => Err(std::io::Error::other(answer)),
         }
     }
+}
+
+/// What a server needs to find a bucket behind this address; its catalog is in a folder.
+pub fn flags(api: SocketAddr, folder: &std::path::Path) -> [String; 12] {
+    let pairs = [
+        ("catalog-folder", folder.join("catalog").to_string_lossy().into_owned()),
+        ("s3-endpoint", format!("http://{api}")),
+        ("s3-allow-http", "on".to_owned()),
+        ("s3-region", "us-east-1".to_owned()),
+        ("s3-access-key-id", "key".to_owned()),
+        ("s3-secret-access-key", "secret".to_owned()),
+    ];
+    let flags: Vec<String> = pairs.into_iter().flat_map(|(name, value)| [format!("--{name}"), value]).collect();
+    flags.try_into().expect("six pairs")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -478,6 +478,47 @@ async fn what_a_full_disk_cannot_take_is_not_acknowledged() {
     assert_eq!(told(&client, "SELECT count(*) FROM t").await, (acknowledged + 1).to_string());
 }
 
+/// A record of 100 MB is refused by its size, or taken whole where the settings allow it, and is there after a crash.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_of_a_hundred_megabytes_is_refused_or_taken_whole() {
+    let body = format!("{{\"id\":1,\"v\":\"{}\"}}\n{{\"id\":2}}\n", "x".repeat(100_000_000));
+    let mut server = Server::start_with(&["--flush-interval-ms", "1h", "--flush-bytes", "1GiB"]);
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE t (id bigint, v text)").await.unwrap();
+    let refused = post(server.http(), "/v1/ingest/t", &[NDJSON], body.as_bytes());
+    assert_eq!(refused.failure(), (413, "54000".to_owned()), "{}", refused.body);
+    let packed = gzip(body.as_bytes());
+    let taken = post(server.http(), "/v1/ingest/t", &[NDJSON, ("Content-Encoding", "gzip")], &packed);
+    assert_eq!((taken.status, taken.number("rows")), (202, 2), "{}", taken.body);
+    server.kill_and_restart();
+    let client = server.connect().await;
+    assert_eq!(told(&client, "SELECT count(*), max(length(v)), min(left(v, 3)) FROM t").await, "2 | 100000000 | xxx");
+}
+
+/// Text that is not UTF-8 is a dead letter, of its own record where the format has lines.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn text_that_is_no_utf8_is_a_dead_letter() {
+    let server = Server::start_with(&NEVER);
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE t (id bigint, v text)").await.unwrap();
+    for (kind, body) in [
+        (NDJSON, &b"{\"id\":1,\"v\":\"a\"}\n{\"id\":2,\"v\":\"\xff\xfe\"}\n{\"id\":3,\"v\":\"\xc3\xa4\"}\n"[..]),
+        (CSV, &b"id,v\n1,a\n2,\xff\xfe\n3,\xc3\xa4\n"[..]),
+        (NDJSON, &b"{\"id\":1,\"v\":\"a\"}\n{\"id\":2,\"v\":\"\xed\xa0\x80\"}\n{\"id\":3,\"v\":\"\xc3\xa4\"}\n"[..]),
+    ] {
+        let answer = post(server.http(), "/v1/ingest/t", &[kind], body);
+        assert_eq!(
+            (answer.status, answer.number("rows"), answer.number("dead_letter")),
+            (202, 2, 1),
+            "{}",
+            answer.body
+        );
+        assert_eq!(told(&client, "SELECT string_agg(v, ',' ORDER BY id) FROM t").await, "a,ä");
+        assert_eq!(told(&client, "SELECT position FROM t$dead_letter").await, "2", "{kind:?}");
+        client.batch_execute("TRUNCATE t; DROP TABLE t$dead_letter").await.unwrap();
+    }
+}
+
 /// Every command of docs/ingest.md, as a reader would type it, against a server of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_commands_of_the_documentation_work() {

@@ -73,8 +73,10 @@ mod psql;
 mod raw;
 mod wire;
 
-// kill -9 while a client writes: what was acknowledged is there.
-mod crash;
+// kill -9 while clients of every kind write, torn ends of the log, a bucket that fails: what was acknowledged is there, once.
+mod log_end;
+mod proxy;
+mod torture;
 
 // Tables in a bucket, through a real S3 API.
 mod bucket;

@@ -24,12 +24,23 @@ pub struct Server {
     http: SocketAddr,
     folder: PathBuf,
     arguments: Vec<String>,
+    /// What holds a disk that only the server sees.
+    disk: Option<Running>,
     _temporary: Option<TempDir>,
 }
 
 /// The program of the project.
 pub fn headwater() -> Command {
     without_settings(Command::new(env!("CARGO_BIN_EXE_headwater")))
+}
+
+/// The program, where it sees the disk.
+fn on_disk(disk: Option<&Running>) -> Command {
+    let Some(disk) = disk else { return headwater() };
+    let mut command = without_settings(Command::new("nsenter"));
+    command.args(["-t", &disk.id().to_string(), "-U", "-m", "--preserve-credentials"]);
+    command.arg(env!("CARGO_BIN_EXE_headwater"));
+    command
 }
 
 /// A program to which the tests say what to do, not the shell they are run from.
@@ -58,7 +69,7 @@ impl Server {
     pub fn open(folder: &Path, arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let (program, address, http) = launch(headwater(), folder, &arguments);
-        Self { program, address, http, folder: folder.to_owned(), arguments, _temporary: None }
+        Self { program, address, http, folder: folder.to_owned(), arguments, disk: None, _temporary: None }
     }
 
     /// As [`Server::open`], with these variables in its environment.
@@ -67,32 +78,51 @@ impl Server {
         let mut command = headwater();
         command.envs(variables.iter().copied());
         let (program, address, http) = launch(command, folder, &arguments);
-        Self { program, address, http, folder: folder.to_owned(), arguments, _temporary: None }
+        Self { program, address, http, folder: folder.to_owned(), arguments, disk: None, _temporary: None }
     }
 
     /// A server on an empty database, on a disk of so many megabytes that nobody else sees: [`Server::seen_folder`].
     pub fn start_on_small_disk(megabytes: u32, arguments: &[&str]) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary folder can be made");
-        let disk = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
-        let mut command = without_settings(Command::new("unshare"));
-        command.args(["-rm", "sh", "-c", disk, "sh", &format!("{megabytes}m")]).arg(temporary.path());
-        command.arg(env!("CARGO_BIN_EXE_headwater"));
+        let hold = "mount -t tmpfs -o size=\"$1\" tmpfs \"$2\" && echo mounted && exec cat";
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", hold, "sh", &format!("{megabytes}m")]).arg(temporary.path());
+        let mut disk = Running::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+        let said = disk.child().stdout.take().expect("standard output is piped");
+        read_until(said, |line| (line.trim() == "mounted").then_some(()));
         let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let folder = temporary.path().join("data");
-        let (program, address, http) = launch(command, &folder, &arguments);
-        Self { program, address, http, folder, arguments, _temporary: Some(temporary) }
+        let (program, address, http) = launch(on_disk(Some(&disk)), &folder, &arguments);
+        Self { program, address, http, folder, arguments, disk: Some(disk), _temporary: Some(temporary) }
     }
 
     /// The folder as the server sees it.
     pub fn seen_folder(&self) -> PathBuf {
         let own = self.folder.strip_prefix("/").expect("the folder is absolute");
-        Path::new(&format!("/proc/{}/root", self.id())).join(own)
+        let id = self.disk.as_ref().map_or_else(|| self.id(), Running::id);
+        Path::new(&format!("/proc/{id}/root")).join(own)
     }
 
     /// Kills the server without warning and starts it again on its folder.
     pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.start_again();
+    }
+
+    /// Kills the server without warning.
+    pub fn kill(&mut self) {
         self.program.kill();
-        (self.program, self.address, self.http) = launch(headwater(), &self.folder, &self.arguments);
+    }
+
+    /// Starts a server that was killed on its folder.
+    pub fn start_again(&mut self) {
+        (self.program, self.address, self.http) = launch(on_disk(self.disk.as_ref()), &self.folder, &self.arguments);
+    }
+
+    /// Starts a server that was killed, and kills it in the midst of its start.
+    pub fn start_and_kill_after(&self, lived: Duration) {
+        let _starting = Running::start(serve(&mut headwater(), &self.folder, &self.arguments).stdout(Stdio::null()));
+        std::thread::sleep(lived);
     }
 
     /// Sends SIGTERM and gives the exit code.
@@ -144,10 +174,13 @@ pub async fn connect(port: u16, database: &str) -> Client {
     client
 }
 
-fn launch(mut command: Command, folder: &Path, arguments: &[String]) -> (Running, SocketAddr, SocketAddr) {
+fn serve<'a>(command: &'a mut Command, folder: &Path, arguments: &[String]) -> &'a mut Command {
     let listeners = ["--pg", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-    command.arg("serve").arg("--data").arg(folder).args(listeners).args(arguments);
-    let mut program = Running::start(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+    command.arg("serve").arg("--data").arg(folder).args(listeners).args(arguments).stdin(Stdio::null())
+}
+
+fn launch(mut command: Command, folder: &Path, arguments: &[String]) -> (Running, SocketAddr, SocketAddr) {
+    let mut program = Running::start(serve(&mut command, folder, arguments).stdout(Stdio::piped()));
     let stdout = program.child().stdout.take().expect("standard output is piped");
     let (mut postgres, mut http) = (None, None);
     let ((), mut rest) = read_until(stdout, |line| {

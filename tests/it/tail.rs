@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
 
+use crate::http::post;
+use crate::rows::told;
 use crate::server::Server;
 
 /// A server that flushes only when it is told to, or has to.
@@ -195,6 +197,75 @@ async fn a_full_disk_acknowledges_nothing_that_is_not_durable() {
     assert_eq!(at_rest(&client, "t").await, (0, 1));
 }
 
+/// Killed on a full disk, the server has what it acknowledged and no more, whichever way it came, once there is space.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_killed_on_a_full_disk_has_what_it_acknowledged() {
+    let mut server = Server::start_on_small_disk(16, &["--flush-interval-ms", "100", "--log-segment-bytes", "64KiB"]);
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE t (n bigint, v text); CREATE TABLE k (k bigint PRIMARY KEY)").await.unwrap();
+    let filler = server.seen_folder().join("filler");
+    let (mut expected, mut refused) = ((0, 0), 0);
+    for round in 0..4 {
+        fill(&filler);
+        // Room for some rows.
+        let full = std::fs::metadata(&filler).unwrap().len();
+        std::fs::File::options().write(true).open(&filler).unwrap().set_len(full - (200 << 10)).unwrap();
+        let mut writers = tokio::task::JoinSet::new();
+        for writer in 0..4_i64 {
+            let (client, http) = (server.connect().await, server.http());
+            writers.spawn(async move {
+                let (mut there, id) = ((0, 0), (round * 4 + writer) * 1000);
+                // Each ends with the first that is refused.
+                loop {
+                    let id = id + there.0 + there.1;
+                    let noise = (0..3000).map(|_| char::from(b'a' + rand::random::<u8>() % 26)).collect::<String>();
+                    match writer {
+                        0 => {
+                            let body = format!("{{\"n\":{id},\"v\":\"{noise}\"}}");
+                            let posted =
+                                post(http, "/v1/ingest/t", &[("Content-Type", "application/json")], body.as_bytes());
+                            if posted.status != 202 {
+                                return (posted.failure().1, there);
+                            }
+                            there.0 += 1;
+                        }
+                        1 => match told(
+                            &client,
+                            &format!("INSERT INTO k VALUES ({id}) ON CONFLICT (k) DO UPDATE SET k = excluded.k"),
+                        )
+                        .await
+                        {
+                            done if done == "done 1" => there.1 += 1,
+                            failed => return (failed, there),
+                        },
+                        _ => match told(&client, &format!("INSERT INTO t VALUES ({id}, '{noise}')")).await {
+                            done if done == "done 1" => there.0 += 1,
+                            failed => return (failed, there),
+                        },
+                    }
+                }
+            });
+        }
+        while let Some(ended) = writers.join_next().await {
+            let (failed, there) = ended.unwrap();
+            assert!(failed.starts_with("53100"), "{failed}");
+            expected = (expected.0 + there.0, expected.1 + there.1);
+            refused += 1;
+        }
+        server.kill();
+        std::fs::remove_file(&filler).unwrap();
+        server.start_again();
+        let client = server.connect().await;
+        let counts = "SELECT (SELECT count(DISTINCT n) FROM t), (SELECT count(*) FROM t), (SELECT count(*) FROM k)";
+        let (t, k) = expected;
+        assert_eq!(told(&client, counts).await, format!("{t} | {t} | {k}"), "round {round}");
+    }
+    assert!(refused == 16 && expected.0 > 10, "{refused} refused, {expected:?} acknowledged");
+    let client = server.connect().await;
+    client.batch_execute("FLUSH TABLE t").await.unwrap();
+    assert_eq!(at_rest(&client, "t").await.0, 0);
+}
+
 /// Nobody waits for the fsync of such a session; the rows are visible, and a kill of the server (not of the machine) leaves them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_may_go_on_before_its_rows_are_durable() {
@@ -208,4 +279,32 @@ async fn a_session_may_go_on_before_its_rows_are_durable() {
     server.kill_and_restart();
     let client = server.connect().await;
     assert_eq!(number(&client, "SELECT count(*) * 10000 + sum(n)::bigint FROM t").await, 501_275);
+}
+
+/// Flushes leave many small files; merged in the background, few of them stay, and nothing is lost. It can be turned off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_that_flushes_leave_are_merged() {
+    for (files_min, is_merged) in [("4", true), ("0", false)] {
+        let mut server = Server::start_with(&["--flush-interval-ms", "10", "--merge-files-min", files_min]);
+        let client = server.connect().await;
+        client.batch_execute("CREATE TABLE t (n bigint, part bigint) PARTITIONED BY (part)").await.unwrap();
+        for n in 0..40 {
+            client.batch_execute(&format!("INSERT INTO t VALUES ({n}, {})", n % 2)).await.unwrap();
+            let flushed = Instant::now();
+            while at_rest(&client, "t").await.0 > 0 {
+                assert!(flushed.elapsed() < Duration::from_secs(30), "the rows are not flushed");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        }
+        let merged = Instant::now();
+        let few = |files: i64| if is_merged { files <= 2 * 3 } else { files == 40 };
+        while !few(at_rest(&client, "t").await.1) {
+            assert!(merged.elapsed() < Duration::from_secs(30), "{:?} stay", at_rest(&client, "t").await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let sums = "SELECT count(*) * 1000000 + count(DISTINCT n) * 1000 + sum(n)::bigint FROM t";
+        assert_eq!(number(&client, sums).await, 40_040_780);
+        server.kill_and_restart();
+        assert_eq!(number(&server.connect().await, sums).await, 40_040_780);
+    }
 }

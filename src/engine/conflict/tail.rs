@@ -51,6 +51,9 @@ impl Engine {
             true => Right::Shared(lock.read_owned().await),
             false => Right::Alone(lock.write_owned().await),
         };
+        if self.buffer().is_in_doubt(relation.oid) {
+            self.buffer().refresh(relation.oid).await?;
+        }
         let current = self.buffer().current();
         refuse_changed(&current.catalog, relation)?;
         files_of(scope, relation)?.check_writable()?;
