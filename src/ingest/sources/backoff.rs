@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// The first pause is at most this long.
 const FIRST: Duration = Duration::from_millis(100);
+/// An attempt that fails only after so long has gone well before: connections break once in a while.
+const WELL: Duration = Duration::from_secs(300);
 
 /// What stands between failures and attempts.
 pub(super) struct Backoff<R> {
@@ -27,8 +29,11 @@ impl<R: FnMut() -> f64> Backoff<R> {
         self.failures = 0;
     }
 
-    /// How long to wait after another failure.
-    pub fn failed(&mut self) -> Duration {
+    /// How long to wait after another failure, of an attempt that lasted so long.
+    pub fn failed(&mut self, lasted: Duration) -> Duration {
+        if lasted > WELL {
+            self.succeeded();
+        }
         self.failures = self.failures.saturating_add(1);
         if self.is_open() {
             return self.longest;

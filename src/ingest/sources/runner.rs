@@ -41,6 +41,7 @@ pub(super) async fn run(
     let mut backoff = Backoff::new(chosen.duration("retry_pause_max"), failures_max, rand::random::<f64>);
     let clock = engine.buffer().clock().clone();
     while !stop.is_cancelled() {
+        let begun_at = clock.now();
         let ended = read(&engine, &source, limits, &status, &stop, &mut || backoff.succeeded()).await;
         let error = match ended {
             Ok(End::Stopped) => return,
@@ -50,7 +51,7 @@ pub(super) async fn run(
             },
             Err(error) => error,
         };
-        let wait = backoff.failed();
+        let wait = backoff.failed((clock.now() - begun_at).to_std().unwrap_or_default());
         let state = if backoff.is_open() { SourceState::Broken } else { SourceState::Retrying };
         tracing::warn!(source = %source.name, %error, wait_ms = wait.as_millis(), "a source has failed and will try again");
         status.failed(&error, clock.now(), state, Some(clock.now() + wait));
