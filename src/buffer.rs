@@ -36,7 +36,7 @@ mod primary_key;
 mod recovery;
 mod tail;
 
-pub use append::{Addition, Rows, refuse_changed};
+pub use append::{Addition, Right, Rows, refuse_changed};
 pub use event_time::EventTime;
 pub use judge::{EventTurn, Verdict};
 pub use notes::{Claim, ClaimedKey};
@@ -96,26 +96,26 @@ impl OpenTable {
         Ok(Self { table, snapshot, tail: Arc::default(), watermark, format, gate, rows, turn })
     }
 
-    /// Takes one change, by its number and its time in milliseconds since 1970, into the tail.
+    /// Takes the rows of changes, by the oldest and the newest number and the time in milliseconds since 1970, into the tail.
     fn change(
         &mut self,
-        (lsn, now_ms): (Lsn, i64),
+        (changes, now_ms): ((Lsn, Lsn), i64),
         relation: Option<&RelationDef>,
         effect: Effect,
-        rows: &RecordBatch,
+        rows: &[&RecordBatch],
     ) -> Result<()> {
         let schema = self.format.schema();
         let key = || primary_key::of(relation.ok_or_else(|| Error::internal("rows with keys have no table"))?);
         let tail = match effect {
-            Effect::Insert => self.tail.inserted(lsn, now_ms, &tail::conformed(rows, schema)?)?,
+            Effect::Insert => self.tail.inserted(changes, now_ms, &tail::joined(rows, schema)?)?,
             Effect::Upsert => {
-                let rows = tail::conformed(rows, schema)?;
+                let rows = tail::joined(rows, schema)?;
                 let keys = tail::conformed(&rows, &primary_key::schema(schema, key()?)?)?;
-                self.tail.replaced(lsn, now_ms, &rows, keys)?
+                self.tail.replaced(changes, now_ms, &rows, keys)?
             }
             Effect::Delete => {
-                let keys = tail::conformed(rows, &primary_key::schema(schema, key()?)?)?;
-                self.tail.deleted(lsn, now_ms, schema, keys)?
+                let keys = tail::joined(rows, &primary_key::schema(schema, key()?)?)?;
+                self.tail.deleted(changes, now_ms, schema, keys)?
             }
         };
         self.tail = Arc::new(tail);
@@ -420,8 +420,17 @@ impl Buffer {
         Ok(self.gate(planned)?.write_owned().await)
     }
 
-    /// What [`OpenTable::rows`] says of who may hold it.
-    pub fn row_lock(&self, planned: &RelationDef) -> Result<Arc<tokio::sync::RwLock<()>>> {
+    /// The right to change rows of a table beside others who do not look at them.
+    pub async fn share_rows(&self, planned: &RelationDef) -> Result<Right> {
+        Ok(Right::Shared(self.row_lock(planned)?.read_owned().await))
+    }
+
+    /// The right to change rows of a table while nobody else does.
+    pub async fn own_rows(&self, planned: &RelationDef) -> Result<Right> {
+        Ok(Right::Alone(self.row_lock(planned)?.write_owned().await))
+    }
+
+    fn row_lock(&self, planned: &RelationDef) -> Result<Arc<tokio::sync::RwLock<()>>> {
         let version = self.current();
         refuse_changed(&version.catalog, planned)?;
         Ok(Arc::clone(&version.open(planned.oid)?.rows))

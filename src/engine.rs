@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use datafusion::execution::SessionState;
 use datafusion::execution::runtime_env::RuntimeEnv;
+use parking_lot::Mutex;
 
 use crate::buffer::Buffer;
 
@@ -53,11 +54,14 @@ pub use context::EngineConfig;
 pub use plan::Planned;
 pub use scope::Scope;
 
+use write::KnownRules;
+
 /// The engine: one a database.
 pub struct Engine {
     runtime: Arc<RuntimeEnv>,
     /// The state that each statement's own is cloned from.
-    template: SessionState,
+    template: Arc<SessionState>,
     buffer: Arc<Buffer>,
     config: EngineConfig,
+    rules: Mutex<KnownRules>,
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, oneshot};
 
 use super::notes::{self, Claim, ClaimedKey};
 use super::primary_key;
-use super::{Buffer, DbVersion, OpenTable, Published, TableState};
+use super::{Buffer, DbVersion, EventTurn, OpenTable, Published, TableState};
 use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
@@ -22,48 +22,62 @@ const ROOM_POLL: Duration = Duration::from_millis(5);
 
 /// What one change adds, all of it or nothing.
 #[derive(Default)]
-pub struct Addition<'a> {
+pub struct Addition {
     /// Rows of tables.
-    pub rows: Vec<Rows<'a>>,
+    pub rows: Vec<Rows>,
     /// How far sources have been read, by table and name.
     pub positions: Vec<(Oid, String, i64)>,
     /// The key that a client sent the rows with, and how many of its records could not be stored.
     pub key: Option<(ClaimedKey, i64)>,
     /// What is said of event times; without it, what the rows say as those of a statement.
     pub events: Vec<Note>,
+    /// Held until the change has landed, or has not, also when nobody waits for it any more.
+    pub rights: Vec<Right>,
+}
+
+/// A right that who adds rows has, until it is dropped.
+pub enum Right {
+    /// To replace rows unseen, beside others who do.
+    Shared(#[expect(dead_code, reason = "it is held")] OwnedRwLockReadGuard<()>),
+    /// To change rows of a table that nobody else changes.
+    Alone(#[expect(dead_code, reason = "it is held")] OwnedRwLockWriteGuard<()>),
+    /// To judge rows by event time.
+    Judge(#[expect(dead_code, reason = "it is held")] EventTurn),
 }
 
 /// Rows of one table.
-pub struct Rows<'a> {
+pub struct Rows {
     /// The definition that they were planned for.
-    pub table: &'a RelationDef,
+    pub table: Arc<RelationDef>,
     pub effect: Effect,
     /// Checked; with exactly the table's columns, or those of its key where rows are deleted.
     pub batches: Vec<RecordBatch>,
 }
 
-impl<'a> Rows<'a> {
+impl Rows {
     /// Rows to add.
-    pub fn inserted(table: &'a RelationDef, batches: Vec<RecordBatch>) -> Self {
-        Self { table, effect: Effect::Insert, batches }
+    pub fn inserted(table: &Arc<RelationDef>, batches: Vec<RecordBatch>) -> Self {
+        Self { table: Arc::clone(table), effect: Effect::Insert, batches }
     }
 }
+
+/// What is held until a change has landed, or has not.
+type Held = (Option<ClaimedKey>, Vec<Right>);
 
 /// A change on its way through the log, and who waits for it.
 pub(super) struct Arrival {
     rows: Vec<(Oid, Effect, RecordBatch)>,
     notes: Vec<Note>,
-    /// Held until the change has landed, or has not.
-    _key: Option<ClaimedKey>,
+    _held: Held,
     done: oneshot::Sender<Result<Lsn>>,
 }
 
 impl Buffer {
-    /// Adds rows and notes. When it returns they are as durable as was asked for, and visible together. Where a table's
-    /// definition is another one by now, the error is 40001.
-    pub async fn add(&self, addition: Addition<'_>, durability: Durability) -> Result<Lsn> {
+    /// Adds rows and notes. When it returns they are as durable as was asked for, and visible together; whoever stops to
+    /// wait for it finds all of it or nothing. Where a table's definition is another one by now, the error is 40001.
+    pub async fn add(&self, addition: Addition, durability: Durability) -> Result<Lsn> {
         self.wait_for_room().await?;
-        let mut tables: Vec<&RelationDef> = addition.rows.iter().map(|rows| rows.table).collect();
+        let mut tables: Vec<&RelationDef> = addition.rows.iter().map(|rows| rows.table.as_ref()).collect();
         tables.sort_by_key(|planned| planned.oid);
         tables.dedup_by_key(|planned| planned.oid);
         let mut open = Vec::with_capacity(tables.len());
@@ -71,16 +85,16 @@ impl Buffer {
             open.push(self.gate(planned)?.read_owned().await);
         }
         let version = self.current();
-        let of = |rows: &Rows<'_>| rows.batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let of = |rows: &Rows| rows.batches.iter().map(RecordBatch::num_rows).sum::<usize>();
         let count = addition.rows.first().map_or(0, of);
         let (mut frame, mut stored) = (Frame::default(), Vec::with_capacity(addition.rows.len()));
         let (is_judged, mut events) = (!addition.events.is_empty(), addition.events);
         for Rows { table, effect, batches } in addition.rows {
-            refuse_changed(&version.catalog, table)?;
+            refuse_changed(&version.catalog, &table)?;
             let OpenTable { format, .. } = version.open(table.oid)?;
             let format = match effect {
                 Effect::Insert | Effect::Upsert => Arc::clone(format),
-                Effect::Delete => RowFormat::new(primary_key::schema(format.schema(), primary_key::of(table)?)?)?,
+                Effect::Delete => RowFormat::new(primary_key::schema(format.schema(), primary_key::of(&table)?)?)?,
             };
             let rows = concat_batches(format.schema(), &batches)?;
             // A message without rows is none: the log could not be read again.
@@ -88,7 +102,7 @@ impl Buffer {
                 continue;
             }
             if !is_judged && effect != Effect::Delete {
-                events.extend(self.event_notes(table, &rows)?);
+                events.extend(self.event_notes(&table, &rows)?);
             }
             frame.push(table.oid, effect, &format, &rows)?;
             stored.push((table.oid, effect, rows));
@@ -103,7 +117,7 @@ impl Buffer {
             ));
             key
         });
-        self.submit(frame, durability, stored, notes, key).await
+        self.submit(frame, durability, stored, notes, (key, addition.rights)).await
     }
 
     /// Claims a key that a client sends rows with.
@@ -155,7 +169,7 @@ impl Buffer {
 
     /// Waits until everything that was appended before is durable.
     pub async fn sync(&self) -> Result<Lsn> {
-        self.submit(Frame::default(), Durability::Synced, Vec::new(), Vec::new(), None).await
+        self.submit(Frame::default(), Durability::Synced, Vec::new(), Vec::new(), Held::default()).await
     }
 
     /// Logs again the notes that still count, so that the log can do without the changes that first said them.
@@ -163,7 +177,7 @@ impl Buffer {
         let (version, now_ms) = (self.current(), self.clock.now().timestamp_millis());
         let mut notes = notes::living(&version.positions, &self.published.keys, &version.catalog, now_ms);
         notes.extend(version.event_times.notes(&version.catalog));
-        self.submit(Frame::default(), Durability::Synced, Vec::new(), notes, None).await.map(drop)
+        self.submit(Frame::default(), Durability::Synced, Vec::new(), notes, Held::default()).await.map(drop)
     }
 
     async fn submit(
@@ -172,11 +186,11 @@ impl Buffer {
         durability: Durability,
         rows: Vec<(Oid, Effect, RecordBatch)>,
         notes: Vec<Note>,
-        key: Option<ClaimedKey>,
+        held: Held,
     ) -> Result<Lsn> {
         notes.iter().for_each(|note| frame.note(note));
         let (done, landed) = oneshot::channel();
-        self.log.submit(frame, durability, Arrival { rows, notes, _key: key, done })?;
+        self.log.submit(frame, durability, Arrival { rows, notes, _held: held, done })?;
         landed.await.map_err(|_| {
             Error::new(ErrorKind::StatementCompletionUnknown, "the log ended before it had stored the rows")
         })?
@@ -219,21 +233,41 @@ pub(super) fn publisher(published: Arc<Published>, clock: Clock) -> impl FnMut(N
     }
 }
 
+/// The version with what has landed. Changes of one kind to one table that follow each other become one chunk of its tail.
 fn with_changes(current: &DbVersion, now_ms: i64, changes: &[(Lsn, Arrival)]) -> Result<DbVersion> {
-    let (mut tables, mut positions) = (Arc::clone(&current.tables), current.positions.clone());
-    let mut event_times = current.event_times.clone();
+    let (mut positions, mut event_times) = (current.positions.clone(), current.event_times.clone());
     let mut lsn = current.lsn;
+    let mut runs: Vec<Run<'_>> = Vec::new();
     for (number, arrival) in changes {
         lsn = lsn.max(*number);
         for (oid, effect, rows) in &arrival.rows {
-            // A table that is gone takes its rows along.
-            if let Some(TableState::Open(open)) = Arc::make_mut(&mut tables).get_mut(oid) {
-                let relation = current.catalog.relation_by_oid(*oid);
-                open.change((*number, now_ms), relation.as_deref(), *effect, rows)?;
+            match runs.iter_mut().rev().find(|run| run.table == *oid).filter(|run| run.effect == *effect) {
+                Some(run) => {
+                    run.changes.1 = *number;
+                    run.rows.push(rows);
+                }
+                None => runs.push(Run { table: *oid, effect: *effect, changes: (*number, *number), rows: vec![rows] }),
             }
         }
         arrival.notes.iter().for_each(|note| positions.hear(*number, note));
         event_times.hear_change(&arrival.notes, now_ms, &current.catalog);
     }
+    let mut tables = Arc::clone(&current.tables);
+    for Run { table, effect, changes, rows } in runs {
+        // A table that is gone takes its rows along.
+        if let Some(TableState::Open(open)) = Arc::make_mut(&mut tables).get_mut(&table) {
+            let relation = current.catalog.relation_by_oid(table);
+            open.change((changes, now_ms), relation.as_deref(), effect, &rows)?;
+        }
+    }
     Ok(DbVersion { catalog: Arc::clone(&current.catalog), tables, positions, event_times, lsn })
+}
+
+/// Rows of changes that follow each other and do the same to one table.
+struct Run<'a> {
+    table: Oid,
+    effect: Effect,
+    /// The oldest and the newest of the changes.
+    changes: (Lsn, Lsn),
+    rows: Vec<&'a RecordBatch>,
 }

@@ -58,7 +58,7 @@ pub(super) fn recover(
                 let (lsn, effect, relation) = (logged.lsn, logged.effect, definitions.relation_by_oid(logged.table));
                 let batch = logged.decode()?;
                 rows += batch.num_rows();
-                open.change((lsn, now_ms), relation.as_deref(), effect, &batch)
+                open.change(((lsn, lsn), now_ms), relation.as_deref(), effect, &[&batch])
             }
             Some(TableState::Broken(_)) => {
                 kept_from.get_or_insert(logged.lsn);

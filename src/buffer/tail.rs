@@ -138,29 +138,29 @@ impl Held {
 }
 
 impl Tail {
-    /// With the rows of one more change, the newest of all.
-    pub fn inserted(&self, lsn: Lsn, now_ms: i64, rows: &RecordBatch) -> Result<Self> {
-        self.changed(Chunk::new((lsn, lsn), (now_ms, now_ms), rows, None)?)
+    /// With the rows of more changes, the newest of all, by the oldest and the newest of them.
+    pub fn inserted(&self, changes: (Lsn, Lsn), now_ms: i64, rows: &RecordBatch) -> Result<Self> {
+        self.changed(Chunk::new(changes, (now_ms, now_ms), rows, None)?)
     }
 
     /// As [`Tail::inserted`]; the rows take the place of all older ones with their keys. Of several with one key, the last counts.
-    pub fn replaced(&self, lsn: Lsn, now_ms: i64, rows: &RecordBatch, keys: RecordBatch) -> Result<Self> {
+    pub fn replaced(&self, changes: (Lsn, Lsn), now_ms: i64, rows: &RecordBatch, keys: RecordBatch) -> Result<Self> {
         let last = KeyIndex::of(keys.columns())?.last_of_each();
         let (rows, keys) = match last {
             None => (rows.clone(), keys),
             Some(last) => (filter_record_batch(rows, &last)?, filter_record_batch(&keys, &last)?),
         };
-        self.changed(Chunk::new((lsn, lsn), (now_ms, now_ms), &rows, Some(&keys))?)
+        self.changed(Chunk::new(changes, (now_ms, now_ms), &rows, Some(&keys))?)
     }
 
     /// Without the rows that have one of these keys; `schema` is that of rows.
-    pub fn deleted(&self, lsn: Lsn, now_ms: i64, schema: &SchemaRef, keys: RecordBatch) -> Result<Self> {
+    pub fn deleted(&self, changes: (Lsn, Lsn), now_ms: i64, schema: &SchemaRef, keys: RecordBatch) -> Result<Self> {
         let keys = match KeyIndex::of(keys.columns())?.last_of_each() {
             None => keys,
             Some(last) => filter_record_batch(&keys, &last)?,
         };
         let none = RecordBatch::new_empty(Arc::clone(schema));
-        self.changed(Chunk::new((lsn, lsn), (now_ms, now_ms), &none, Some(&keys))?)
+        self.changed(Chunk::new(changes, (now_ms, now_ms), &none, Some(&keys))?)
     }
 
     fn changed(&self, mut last: Chunk) -> Result<Self> {
@@ -282,6 +282,17 @@ pub(super) fn conformed(rows: &RecordBatch, schema: &SchemaRef) -> Result<Record
     let columns: Vec<ArrayRef> = schema.fields().iter().map(column).collect::<Result<_, _>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}
+
+/// All rows, in their order, with exactly these columns.
+pub(super) fn joined(rows: &[&RecordBatch], schema: &SchemaRef) -> Result<RecordBatch> {
+    match rows {
+        [one] => conformed(one, schema),
+        many => {
+            let many: Vec<RecordBatch> = many.iter().map(|rows| conformed(rows, schema)).collect::<Result<_>>()?;
+            Ok(concat_batches(schema, &many)?)
+        }
+    }
 }
 
 /// The rows without memory that is not theirs: a slice, or a text of a filtered batch, keeps all of the whole.

@@ -111,6 +111,7 @@ async fn notes_of_the_log_outlive_its_segments() {
             positions: vec![(table.oid, name.to_owned(), round)],
             key: claimed,
             events: Vec::new(),
+            rights: Vec::new(),
         };
         buffer.add(addition, Durability::Synced).await.unwrap();
         assert_eq!(buffer.position(table.oid, name), Some(round));
@@ -191,7 +192,7 @@ async fn change(database: &Database, effect: Effect, keys: &[(i32, String)], v: 
     ];
     let rows = RecordBatch::try_new(schema, columns).unwrap();
     let batches = vec![if effect == Effect::Delete { rows.project(&[2, 1]).unwrap() } else { rows }];
-    let rows = vec![Rows { table: &table, effect, batches }];
+    let rows = vec![Rows { table: Arc::clone(&table), effect, batches }];
     buffer.add(Addition { rows, ..Addition::default() }, Durability::Synced).await.unwrap();
 }
 

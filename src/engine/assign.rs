@@ -4,6 +4,7 @@
 //! type, and refused (42804) otherwise. Invariant: what is assigned means the same as `CAST(value AS type)`, but that a
 //! text too long for its column is an error, which [`crate::engine::write`] finds.
 
+use arrow::datatypes::Field;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, lit};
 use datafusion::sql::sqlparser::ast;
@@ -28,13 +29,18 @@ pub(in crate::engine) fn assigned(
     if *field.data_type() == column.pg_type.arrow() {
         return Ok(value);
     }
-    let from = PgType::of(&field);
-    if !field.data_type().is_null() && !is_text(field.data_type()) && !has_assignment(&from, &column.pg_type) {
+    if !is_assignable(&field, column) {
         return Err(mismatch(column, (&value, &field)));
     }
     let function = functions::scalar(CAST, &scope.functions).ok_or_else(|| Error::internal("no function casts"))?;
     let name = lit(unbounded(&column.pg_type).to_string());
     Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![value, name])))
+}
+
+/// True where a value of that field may go into the column; of text that is for the caller to know.
+pub(in crate::engine) fn is_assignable(from: &Field, column: &ColumnDef) -> bool {
+    let is_open = from.data_type().is_null() || is_text(from.data_type());
+    is_open || has_assignment(&PgType::of(from), &column.pg_type)
 }
 
 /// 42804 for an expression of text where the column is not; a literal is of any type.
@@ -122,7 +128,7 @@ fn mismatch(column: &ColumnDef, value: operands::Operand<'_>) -> Error {
 }
 
 /// The type without the length that a cast would cut a text to.
-fn unbounded(pg_type: &PgType) -> PgType {
+pub(in crate::engine) fn unbounded(pg_type: &PgType) -> PgType {
     match pg_type {
         PgType::Varchar(_) | PgType::Char(_) => PgType::Text,
         other => other.clone(),

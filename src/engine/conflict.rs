@@ -4,15 +4,15 @@
 //! columns, cast and checked, are read once into memory, numbered in their order. (3) [`Outcome`]: which of them go in,
 //! and what those present become that they change; each condition and value is computed once, and nothing is written yet.
 //! (4) The rows go to the tail ([`tail`]); or, where they are many or lose their primary key, the files with changed rows are
-//! written again, with the new rows, in one commit.
+//! written again, with the new rows, in one commit. Rows that replace others unseen need no (3).
 //! Invariant: from (3) on nobody else changes rows of the table, so that two such statements never double a key.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema, UInt64Type};
-use datafusion::common::{Column, DFSchema, JoinType, ScalarValue};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type};
+use datafusion::common::{Column, DFSchema, DataFusionError, JoinType, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::expr::FieldMetadata;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
@@ -30,6 +30,7 @@ use crate::catalog::pg_type::PgType;
 use crate::engine::conflict::clause::ConflictAction;
 use crate::engine::delete::{own_columns, target_column};
 use crate::engine::hits::Hits;
+use crate::engine::insert::{TAIL_STATEMENT_BYTES_MAX, types_of};
 use crate::engine::kept::Kept;
 use crate::engine::plan::{Planner, known_parameters};
 use crate::engine::returning::Returned;
@@ -39,7 +40,7 @@ use crate::engine::target::{FILE_COLUMN, ROW_COLUMN, Target};
 use crate::engine::update::{assignments, has_subquery};
 use crate::engine::write::{Affected, Filling, RowChecks};
 use crate::engine::{Engine, Scope};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::tables::{Change, FileWriter, Operation, Reads};
 
 mod clause;
@@ -52,10 +53,24 @@ pub(in crate::engine) use clause::Conflict;
 const EXCLUDED: &str = "excluded";
 /// The column with the number of a proposed row, from 0.
 const NUMBER_COLUMN: &str = "__number";
+/// How an error names the rows that find no memory.
+const CONSUMER: &str = "INSERT ... ON CONFLICT";
+
+/// An INSERT whose rows may have keys that are taken.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct Upsert<'a> {
+    pub engine: &'a Engine,
+    pub scope: &'a Scope,
+    pub target: &'a Target,
+    pub conflict: &'a Conflict,
+    pub insert: &'a ast::Insert,
+    pub parameters: &'a [ScalarValue],
+    pub cancel: &'a CancellationToken,
+}
 
 /// What a statement makes of its table.
-struct Outcome {
-    proposed: Kept,
+struct Outcome<'a> {
+    proposed: &'a Kept,
     /// The rows that were there and change.
     changed: Option<Changed>,
     /// The numbers of the proposed rows that go in.
@@ -79,6 +94,19 @@ enum Sight {
     Files,
     /// All of them; places mean nothing.
     All,
+}
+
+impl Sight {
+    /// The rows, of files those that are named, if any are.
+    fn scan(self, scope: &Scope, target: &Target, files: Option<&BTreeSet<String>>) -> Result<LogicalPlan> {
+        match self {
+            Self::Files => {
+                let snapshot = scope.version.snapshot(target.relation.oid)?;
+                target.scan(scope, files.map(|files| entries(snapshot, files.iter())).transpose()?)
+            }
+            Self::All => target.scan_all(scope),
+        }
+    }
 }
 
 /// The rows whose keys proposed rows have.
@@ -119,141 +147,6 @@ impl Engine {
         }
     }
 
-    /// Carries out an INSERT whose rows may have keys that are taken.
-    pub(in crate::engine) async fn insert_on_conflict(
-        &self,
-        scope: &Scope,
-        target: &Target,
-        conflict: &Conflict,
-        insert: &ast::Insert,
-        parameters: &[ScalarValue],
-        cancel: &CancellationToken,
-    ) -> Result<Affected> {
-        if self.config().uses_tails && conflict.keeps_key(&target.relation) {
-            let through_tail = self.insert_through_tail(scope, target, conflict, insert, parameters, cancel).await?;
-            if let Some(affected) = through_tail {
-                return Ok(affected);
-            }
-        }
-        let (writer, scope) = self.lock_rows(scope, target).await?;
-        let proposed = self.proposed(&scope, target, insert, parameters, usize::MAX, cancel).await?;
-        let proposed = proposed.ok_or_else(|| Error::internal("rows without a limit are beyond it"))?;
-        let outcome = self.outcome(&scope, target, (conflict, Sight::Files), proposed, parameters, cancel).await?;
-        let returned = self.returned(&scope, target, insert, &outcome, parameters, cancel).await?;
-        let affected = Affected { rows: outcome.updated() + outcome.inserted.len(), returned };
-        if affected.rows > 0 {
-            let change = self.written(&scope, target, conflict, &outcome, &writer, cancel).await?;
-            self.commit(target.relation.oid, writer, change, cancel).await?;
-        }
-        Ok(affected)
-    }
-
-    /// The rows that an INSERT proposes, numbered; `None` where they take more memory than `bytes_max`.
-    async fn proposed(
-        &self,
-        scope: &Scope,
-        target: &Target,
-        insert: &ast::Insert,
-        parameters: &[ScalarValue],
-        bytes_max: usize,
-        cancel: &CancellationToken,
-    ) -> Result<Option<Kept>> {
-        let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
-        let plan = bound(self.insert_plan(scope, target, insert, &types).await?, parameters)?;
-        let stream = numbered(&target.relation, self.run_plan(scope, &plan, cancel).await?);
-        self.kept_checked(scope, &target.relation, stream, bytes_max).await
-    }
-
-    /// The rows of RETURNING, if the statement has one.
-    async fn returned(
-        &self,
-        scope: &Scope,
-        target: &Target,
-        insert: &ast::Insert,
-        outcome: &Outcome,
-        parameters: &[ScalarValue],
-        cancel: &CancellationToken,
-    ) -> Result<Option<Returned>> {
-        let items = insert.returning.as_deref();
-        let written = match items {
-            Some(_) => Some(self.kept("RETURNING", scope, &outcome.in_order(&target.relation)?, cancel).await?),
-            None => None,
-        };
-        self.returning(scope, target, items, written.as_ref(), parameters, cancel).await
-    }
-
-    /// What becomes of the proposed rows and of those that have their keys.
-    async fn outcome(
-        &self,
-        scope: &Scope,
-        target: &Target,
-        (conflict, sight): (&Conflict, Sight),
-        proposed: Kept,
-        parameters: &[ScalarValue],
-        cancel: &CancellationToken,
-    ) -> Result<Outcome> {
-        let mut present = Present::default();
-        for key in &conflict.keys {
-            self.note_present(scope, target, (&proposed, key), sight, &mut present, cancel).await?;
-        }
-        let changed = match &conflict.action {
-            ConflictAction::Update(update) if !present.files.is_empty() => {
-                let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
-                let snapshot = scope.version.snapshot(target.relation.oid)?;
-                let scan = match sight {
-                    Sight::Files => target.scan(scope, Some(entries(snapshot, present.files.iter())?))?,
-                    Sight::All => target.scan_all(scope)?,
-                };
-                let pairs = meeting(proposed.scan(EXCLUDED)?, target, scan, &conflict.keys[0], JoinType::Inner)?;
-                let plan = bound(self.changed_by(scope, target, update, pairs, &types).await?, parameters)?;
-                let stream = self.run_plan(scope, &plan, cancel).await?;
-                let rows = self.kept_checked(scope, &target.relation, stream, usize::MAX).await?;
-                let rows = rows.ok_or_else(|| Error::internal("rows without a limit are beyond it"))?;
-                let hits = match sight {
-                    Sight::Files => Some(self.hits(scope, rows.scan("changed")?, cancel).await?),
-                    Sight::All => None,
-                };
-                Some(Changed { rows, hits })
-            }
-            _ => None,
-        };
-        let changing = changed.as_ref().map(|changed| numbers(&changed.rows.batches)).unwrap_or_default();
-        let inserted = self.newcomers(conflict, &proposed.batches, &present.numbers, &changing, cancel).await?;
-        let is_of_many = matches!(conflict.action, ConflictAction::Update(_)) && present.pairs > present.numbers.len();
-        Ok(Outcome { proposed, changed, inserted: Arc::new(inserted), is_of_many })
-    }
-
-    /// Notes the proposed rows whose key is in the table.
-    async fn note_present(
-        &self,
-        scope: &Scope,
-        target: &Target,
-        (proposed, key): (&Kept, &[String]),
-        sight: Sight,
-        present: &mut Present,
-        cancel: &CancellationToken,
-    ) -> Result<()> {
-        let target = as_present(target);
-        let scan = match sight {
-            Sight::Files => target.scan(scope, None)?,
-            Sight::All => target.scan_all(scope)?,
-        };
-        let pairs = meeting(proposed.scan(EXCLUDED)?, &target, scan, key, JoinType::Inner)?;
-        let plan = LogicalPlanBuilder::from(pairs).project(vec![ident(FILE_COLUMN), ident(NUMBER_COLUMN)])?.build()?;
-        let mut stream = self.run_plan(scope, &plan, cancel).await?;
-        while let Some(batch) = stream.next().await.transpose()? {
-            let paths = batch.column(0).as_string::<i32>();
-            for path in paths.iter().flatten() {
-                if !present.files.contains(path) {
-                    present.files.insert(path.to_owned());
-                }
-            }
-            present.pairs += batch.num_rows() as u64;
-            present.numbers |= numbers(&[batch]);
-        }
-        Ok(())
-    }
-
     /// Of pairs of a proposed row and the present one, those that WHERE holds for: the present one as SET makes it, its
     /// place, and the number of the proposed one.
     async fn changed_by(
@@ -280,17 +173,118 @@ impl Engine {
         let place = [FILE_COLUMN, ROW_COLUMN, NUMBER_COLUMN].map(|name| ident(name).alias(name));
         self.stored_rows(scope, &target.relation, pairs, &fillings, &place)
     }
+}
+
+impl Upsert<'_> {
+    /// Carries it out. `rows` are those that it proposes, where it took no plan to know them.
+    pub(in crate::engine) async fn run(&self, rows: Option<RecordBatch>) -> Result<Affected> {
+        let proposed = self.proposed(rows).await?;
+        let is_small = proposed.bytes() <= TAIL_STATEMENT_BYTES_MAX;
+        if is_small && self.engine.config().uses_tails && self.conflict.keeps_key(&self.target.relation) {
+            let through_tail = self.through_tail(&proposed).await?;
+            if let Some(affected) = through_tail {
+                return Ok(affected);
+            }
+        }
+        self.through_files(&proposed).await
+    }
+
+    /// The rows that the statement proposes, numbered.
+    async fn proposed(&self, rows: Option<RecordBatch>) -> Result<Kept> {
+        let relation = &self.target.relation;
+        if let Some(rows) = rows {
+            let mut kept = self.engine.nothing_kept(CONSUMER, numbered_schema(&rows.schema(), relation));
+            kept.push(with_numbers(&rows, &kept.schema(), 0)?)?;
+            return Ok(kept);
+        }
+        let types = types_of(self.parameters);
+        let plan = self.engine.insert_plan(self.scope, self.target, self.insert, &types).await?;
+        let stream = self.engine.run_plan(self.scope, &bound(plan, self.parameters)?, self.cancel).await?;
+        self.kept_checked(numbered(relation, stream)).await
+    }
+
+    /// Writes the files again whose rows change.
+    async fn through_files(&self, proposed: &Kept) -> Result<Affected> {
+        let (writer, scope) = self.engine.lock_rows(self.scope, self.target).await?;
+        let locked = Upsert { scope: &scope, ..*self };
+        let outcome = locked.outcome(Sight::Files, proposed).await?;
+        let returned = locked.returned(&outcome).await?;
+        let affected = Affected { rows: outcome.updated() + outcome.inserted.len(), returned };
+        if affected.rows > 0 {
+            let change = locked.written(&outcome, &writer).await?;
+            self.engine.commit(self.target.relation.oid, writer, change, self.cancel).await?;
+        }
+        Ok(affected)
+    }
+
+    /// The rows of RETURNING, if the statement has one.
+    async fn returned(&self, outcome: &Outcome<'_>) -> Result<Option<Returned>> {
+        let written = match self.insert.returning {
+            Some(_) => {
+                let rows = outcome.in_order(&self.target.relation)?;
+                Some(self.engine.kept("RETURNING", self.scope, &rows, self.cancel).await?)
+            }
+            None => None,
+        };
+        self.returning(written.as_ref()).await
+    }
+
+    async fn returning(&self, written: Option<&Kept>) -> Result<Option<Returned>> {
+        let items = self.insert.returning.as_deref();
+        self.engine.returning(self.scope, self.target, items, written, self.parameters, self.cancel).await
+    }
+
+    /// What becomes of the proposed rows and of those that have their keys.
+    async fn outcome<'a>(&self, sight: Sight, proposed: &'a Kept) -> Result<Outcome<'a>> {
+        let Self { engine, scope, target, conflict, .. } = *self;
+        let mut present = Present::default();
+        for key in &conflict.keys {
+            self.note_present(proposed, key, sight, &mut present).await?;
+        }
+        let changed = match &conflict.action {
+            ConflictAction::Update(update) if !present.files.is_empty() => {
+                let scan = sight.scan(scope, target, Some(&present.files))?;
+                let pairs = meeting(proposed.scan(EXCLUDED)?, target, scan, &conflict.keys[0], JoinType::Inner)?;
+                let plan = engine.changed_by(scope, target, update, pairs, &types_of(self.parameters)).await?;
+                let stream = engine.run_plan(scope, &bound(plan, self.parameters)?, self.cancel).await?;
+                let rows = self.kept_checked(stream).await?;
+                let hits = match sight {
+                    Sight::Files => Some(engine.hits(scope, rows.scan("changed")?, self.cancel).await?),
+                    Sight::All => None,
+                };
+                Some(Changed { rows, hits })
+            }
+            _ => None,
+        };
+        let changing = changed.as_ref().map(|changed| numbers(&changed.rows.batches)).unwrap_or_default();
+        let inserted = engine.newcomers(conflict, &proposed.batches, &present.numbers, &changing, self.cancel).await?;
+        let is_of_many = matches!(conflict.action, ConflictAction::Update(_)) && present.pairs > present.numbers.len();
+        Ok(Outcome { proposed, changed, inserted: Arc::new(inserted), is_of_many })
+    }
+
+    /// Notes the proposed rows whose key is in the table.
+    async fn note_present(&self, proposed: &Kept, key: &[String], sight: Sight, present: &mut Present) -> Result<()> {
+        let target = as_present(self.target);
+        let scan = sight.scan(self.scope, &target, None)?;
+        let pairs = meeting(proposed.scan(EXCLUDED)?, &target, scan, key, JoinType::Inner)?;
+        let plan = LogicalPlanBuilder::from(pairs).project(vec![ident(FILE_COLUMN), ident(NUMBER_COLUMN)])?.build()?;
+        let mut stream = self.engine.run_plan(self.scope, &plan, self.cancel).await?;
+        while let Some(batch) = stream.next().await.transpose()? {
+            let paths = batch.column(0).as_string::<i32>();
+            for path in paths.iter().flatten() {
+                if !present.files.contains(path) {
+                    present.files.insert(path.to_owned());
+                }
+            }
+            present.pairs += batch.num_rows() as u64;
+            present.numbers |= numbers(&[batch]);
+        }
+        Ok(())
+    }
 
     /// Writes the new rows, and the rest of the files whose rows change.
-    async fn written(
-        &self,
-        scope: &Scope,
-        target: &Target,
-        conflict: &Conflict,
-        outcome: &Outcome,
-        writer: &FileWriter,
-        cancel: &CancellationToken,
-    ) -> Result<Change> {
+    async fn written(&self, outcome: &Outcome<'_>, writer: &FileWriter) -> Result<Change> {
+        let Self { engine, scope, target, .. } = *self;
         let mut rows = LogicalPlanBuilder::from(outcome.rows(&target.relation)?).project(columns(&target.relation))?;
         let mut removed = Vec::new();
         if let Some(Changed { hits: Some(hits), .. }) = &outcome.changed {
@@ -299,11 +293,11 @@ impl Engine {
                 LogicalPlanBuilder::from(target.scan(scope, Some(entries(writer.snapshot(), removed.iter())?))?)
                     .filter(hits.condition().is_not_true())?
                     .build()?;
-            rows = rows.union(self.unchanged_rows(target, others)?)?;
+            rows = rows.union(engine.unchanged_rows(target, others)?)?;
         }
-        let added = self.store(scope, &target.relation, rows.build()?, writer, cancel).await?;
-        let key: Vec<String> =
-            conflict.keys.iter().flatten().map(|column| format!("{column} = {EXCLUDED}.{column}")).collect();
+        let added = engine.store(scope, &target.relation, rows.build()?, writer, self.cancel).await?;
+        let keys = self.conflict.keys.iter().flatten();
+        let key: Vec<String> = keys.map(|column| format!("{column} = {EXCLUDED}.{column}")).collect();
         let operation = Operation::new("MERGE")
             .with("mergePredicate", key.join(" AND "))
             .measured("numTargetRowsInserted", outcome.inserted.len())
@@ -314,29 +308,18 @@ impl Engine {
         Ok(Change { reads, ..Change::replace(operation, added, removed) })
     }
 
-    /// The rows of a stream, checked, in memory; `None` where they take more of it than `bytes_max`.
-    async fn kept_checked(
-        &self,
-        scope: &Scope,
-        relation: &RelationDef,
-        mut stream: SendableRecordBatchStream,
-        bytes_max: usize,
-    ) -> Result<Option<Kept>> {
-        let checks = RowChecks::new(scope, relation)?;
-        let mut kept = self.nothing_kept("INSERT ... ON CONFLICT", checks.schema_for(&stream.schema()));
-        let mut bytes = 0;
+    /// The rows of a stream, checked, in memory.
+    async fn kept_checked(&self, mut stream: SendableRecordBatchStream) -> Result<Kept> {
+        let checks = RowChecks::new(self.scope, &self.target.relation)?;
+        let mut kept = self.engine.nothing_kept(CONSUMER, checks.schema_for(&stream.schema()));
         while let Some(batch) = stream.next().await.transpose()? {
-            bytes += batch.get_array_memory_size();
-            if bytes > bytes_max {
-                return Ok(None);
-            }
             kept.push(checks.apply(batch)?)?;
         }
-        Ok(Some(kept))
+        Ok(kept)
     }
 }
 
-impl Outcome {
+impl Outcome<'_> {
     /// How many rows that were there change.
     fn updated(&self) -> u64 {
         let rows = |rows: &Kept| rows.batches.iter().map(|batch| batch.num_rows() as u64).sum();
@@ -422,19 +405,27 @@ fn of_pairs(condition: Expr, schema: &DFSchema) -> Result<Expr> {
 
 /// The table's columns of a stream, with the number of each row behind them.
 fn numbered(relation: &RelationDef, stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
-    let own = stream.schema().fields().iter().take(relation.columns.len()).cloned().collect::<Vec<_>>();
-    let number = Arc::new(Field::new(NUMBER_COLUMN, DataType::UInt64, false));
-    let schema = Arc::new(Schema::new([own, vec![number]].concat()));
+    let schema = numbered_schema(&stream.schema(), relation);
     let (all, mut next) = (Arc::clone(&schema), 0);
     let rows = stream.map(move |batch| {
-        let batch = batch?;
-        let numbers = next..next + batch.num_rows() as u64;
-        next = numbers.end;
-        let mut columns = batch.columns()[..all.fields().len() - 1].to_vec();
-        columns.push(Arc::new(UInt64Array::from_iter_values(numbers)));
-        Ok(RecordBatch::try_new(Arc::clone(&all), columns)?)
+        let rows = with_numbers(&batch?, &all, next)?;
+        next += rows.num_rows() as u64;
+        Ok(rows)
     });
     Box::pin(RecordBatchStreamAdapter::new(schema, rows))
+}
+
+fn numbered_schema(rows: &Schema, relation: &RelationDef) -> SchemaRef {
+    let own = rows.fields().iter().take(relation.columns.len()).cloned();
+    let number = Arc::new(Field::new(NUMBER_COLUMN, DataType::UInt64, false));
+    Arc::new(Schema::new(own.chain([number]).collect::<Vec<_>>()))
+}
+
+/// The rows with their numbers, from `first` on, in the last column of `schema`.
+fn with_numbers(rows: &RecordBatch, schema: &SchemaRef, first: u64) -> Result<RecordBatch, DataFusionError> {
+    let mut columns = rows.columns()[..schema.fields().len() - 1].to_vec();
+    columns.push(Arc::new(UInt64Array::from_iter_values((first..).take(rows.num_rows()))));
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
 /// The numbers in the last column.

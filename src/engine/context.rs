@@ -8,6 +8,7 @@ use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
+use parking_lot::Mutex;
 use url::Url;
 
 use crate::buffer::Buffer;
@@ -50,8 +51,8 @@ impl Engine {
     /// Sets up the run-time that all statements share.
     pub fn new(config: EngineConfig, buffer: Arc<Buffer>) -> Result<Self> {
         let runtime = runtime(&config, buffer.stores())?;
-        let template = template(&config, &runtime)?;
-        Ok(Self { runtime, template, buffer, config })
+        let template = Arc::new(template(&config, &runtime)?);
+        Ok(Self { runtime, template, buffer, config, rules: Mutex::default() })
     }
 
     /// The limits the engine was set up with.
@@ -75,7 +76,7 @@ impl Engine {
     }
 
     /// The state that each statement's own is cloned from.
-    pub(in crate::engine) fn template(&self) -> &SessionState {
+    pub(in crate::engine) fn template(&self) -> &Arc<SessionState> {
         &self.template
     }
 

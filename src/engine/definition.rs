@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Volatility};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast;
 use tokio_util::sync::CancellationToken;
 
@@ -15,13 +15,13 @@ use crate::catalog::Draft;
 use crate::catalog::definition::{ColumnDef, ConstraintKind, RelationDef, check_event_watermark};
 use crate::catalog::name::Oid;
 use crate::dialect;
-use crate::engine::functions::cast::{CAST, depends_on_session};
 use crate::engine::insert::source_column;
 use crate::engine::overlay::Overlay;
 use crate::engine::plan::Planner;
 use crate::engine::run::bound;
 use crate::engine::target::Target;
 use crate::engine::update::has_subquery;
+use crate::engine::values::is_steady;
 use crate::engine::write::{Filling, column_expression};
 use crate::engine::{Engine, Planned, Scope};
 use crate::error::{Error, ErrorKind, Result};
@@ -300,15 +300,10 @@ fn refuse_subquery(value: &Expr, place: &str) -> Result<()> {
 
 /// A generated column must have the same value whenever it is computed.
 fn refuse_changing(value: &Expr, schema: &DFSchema) -> Result<()> {
-    let changes = value.exists(|part| match part {
-        Expr::ScalarFunction(call) if call.func.name() == CAST => depends_on_session(&call.args, schema),
-        Expr::ScalarFunction(call) => Ok(call.func.signature().volatility != Volatility::Immutable),
-        _ => Ok(false),
-    })?;
-    if changes {
-        return Err(Error::new(ErrorKind::InvalidObjectDefinition, "generation expression is not immutable"));
+    match is_steady(value, schema)? {
+        true => Ok(()),
+        false => Err(Error::new(ErrorKind::InvalidObjectDefinition, "generation expression is not immutable")),
     }
-    Ok(())
 }
 
 fn fits(value: &Expr, schema: &DFSchema, column: &ColumnDef, what: &str) -> Result<()> {

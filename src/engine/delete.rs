@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::name::ObjectName;
 use crate::catalog::pg_type::PgType;
 use crate::dialect;
-use crate::engine::plan::Planner;
+use crate::engine::plan::{Planner, known_parameters};
 use crate::engine::returning::Described;
 use crate::engine::rewrite::entries;
 use crate::engine::run::bound;
@@ -30,7 +30,8 @@ impl Engine {
     ) -> Result<Described> {
         let target = delete_target(scope, delete)?;
         let matching = self.matching(scope, &target, delete, parameters).await?;
-        self.described(scope, &target, &matching, delete.returning.as_deref(), parameters).await
+        let known = known_parameters(&matching, parameters)?;
+        self.described(scope, &target, known, delete.returning.as_deref()).await
     }
 
     /// The rows that a DELETE takes away.

@@ -89,7 +89,7 @@ impl Engine {
         }
         let rows = match explained {
             Explained::Query(_) => self.drain(scope, &physical, cancel).await?,
-            Explained::Insert(insert) => self.insert(scope, insert, parameters, cancel).await?.rows,
+            Explained::Insert(insert) => self.insert(scope, insert, None, parameters, cancel).await?.rows,
             Explained::Update(update) => self.update(scope, update, parameters, cancel).await?.rows,
             Explained::Delete(delete) => self.delete(scope, delete, parameters, cancel).await?.rows,
             Explained::Merge(merge) => self.merge(scope, merge, parameters, cancel).await?.rows,

@@ -17,9 +17,9 @@ use crate::catalog::name::ObjectName;
 use crate::catalog::pg_type::PgType;
 use crate::dialect;
 use crate::engine::assign::{refuse_text_of, type_literal};
-use crate::engine::conflict::Conflict;
+use crate::engine::conflict::{Conflict, Upsert};
 use crate::engine::event_time::newest_events;
-use crate::engine::plan::Planner;
+use crate::engine::plan::{Planner, known_parameters};
 use crate::engine::returning::Described;
 use crate::engine::run::bound;
 use crate::engine::target::Target;
@@ -29,6 +29,11 @@ use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Durability;
 use crate::tables::{Change, FileEntry, FileWriter};
+
+mod cell;
+mod direct;
+
+pub use direct::Direct;
 
 /// A statement with more goes to files at once: it is a load, and pays for its commit.
 pub(in crate::engine) const TAIL_STATEMENT_BYTES_MAX: usize = 8 << 20;
@@ -57,15 +62,23 @@ impl Stored {
 }
 
 impl Engine {
-    /// The parameters and the RETURNING columns of an INSERT.
+    /// The parameters and the RETURNING columns of an INSERT, and what is known of it where it needs no plan.
     pub async fn describe_insert(
         &self,
         scope: &Scope,
         insert: &ast::Insert,
         parameters: &[Option<PgType>],
-    ) -> Result<Described> {
-        let (target, plan) = self.explained_insert(scope, insert, parameters).await?;
-        self.described(scope, &target, &plan, insert.returning.as_deref(), parameters).await
+    ) -> Result<(Described, Option<Direct>)> {
+        let items = insert.returning.as_deref();
+        let direct = Direct::of(scope, insert, parameters);
+        let (target, known) = match &direct {
+            Some(direct) if !direct.looks() => (direct.target.clone(), direct.parameters.clone()),
+            _ => {
+                let (target, plan) = self.explained_insert(scope, insert, parameters).await?;
+                (target, known_parameters(&plan, parameters)?)
+            }
+        };
+        Ok((self.described(scope, &target, known, items).await?, direct))
     }
 
     /// The rows that an INSERT stores.
@@ -86,19 +99,40 @@ impl Engine {
         }
     }
 
-    /// Inserts the rows of VALUES or a query.
+    /// Inserts the rows of VALUES or a query. `known` is what [`Engine::describe_insert`] has found.
     pub async fn insert(
         &self,
         scope: &Scope,
         insert: &ast::Insert,
+        known: Option<&Direct>,
         parameters: &[ScalarValue],
         cancel: &CancellationToken,
     ) -> Result<Affected> {
+        let types = types_of(parameters);
+        let fresh;
+        let direct = match known.filter(|known| known.holds(scope)) {
+            Some(known) => Some(known),
+            None => {
+                fresh = Direct::of(scope, insert, &types);
+                fresh.as_ref()
+            }
+        };
+        if let Some(direct) = direct
+            && let Ok(rows) = direct.rows(self, scope, parameters)
+        {
+            let target = &direct.target;
+            return match &direct.conflict {
+                None => self.insert_direct(scope, target, insert, rows, parameters, cancel).await,
+                Some(conflict) => {
+                    Upsert { engine: self, scope, target, conflict, insert, parameters, cancel }.run(Some(rows)).await
+                }
+            };
+        }
         let target = target_of(scope, insert)?;
         if let Some(conflict) = Conflict::of(&target, insert)? {
-            return self.insert_on_conflict(scope, &target, &conflict, insert, parameters, cancel).await;
+            let (target, conflict) = (&target, &conflict);
+            return Upsert { engine: self, scope, target, conflict, insert, parameters, cancel }.run(None).await;
         }
-        let types: Vec<_> = parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect();
         let rows = self.insert_plan(scope, &target, insert, &types).await?;
         let keep = insert.returning.is_some();
         let (rows, seen) = self.unmarked(scope, &target, bound(rows, parameters)?, keep, cancel).await?;
@@ -106,6 +140,31 @@ impl Engine {
         let written = seen.lock().hits.take();
         let items = insert.returning.as_deref();
         let returned = self.returning(scope, &target, items, written.as_ref(), parameters, cancel).await;
+        let returned = stored.or_discard(returned).await?;
+        let rows = self.added(scope, &target.relation, stored, cancel).await?;
+        Ok(Affected { rows, returned })
+    }
+
+    /// Inserts rows that are shaped and checked.
+    async fn insert_direct(
+        &self,
+        scope: &Scope,
+        target: &Target,
+        insert: &ast::Insert,
+        rows: RecordBatch,
+        parameters: &[ScalarValue],
+        cancel: &CancellationToken,
+    ) -> Result<Affected> {
+        scope.progress.wrote(rows.num_rows());
+        let mut written = self.nothing_kept("RETURNING", rows.schema());
+        let items = insert.returning.as_deref();
+        if items.is_some() {
+            written.push(rows.clone())?;
+        }
+        let (schema, rows) = (rows.schema(), futures::stream::iter([Ok(rows)]));
+        let rows = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
+        let stored = self.stored(scope, &target.relation, rows, cancel).await?;
+        let returned = self.returning(scope, target, items, Some(&written), parameters, cancel).await;
         let returned = stored.or_discard(returned).await?;
         let rows = self.added(scope, &target.relation, stored, cancel).await?;
         Ok(Affected { rows, returned })
@@ -161,7 +220,7 @@ impl Engine {
     async fn added(
         &self,
         scope: &Scope,
-        relation: &RelationDef,
+        relation: &Arc<RelationDef>,
         stored: Stored,
         cancel: &CancellationToken,
     ) -> Result<u64> {
@@ -222,6 +281,11 @@ impl Engine {
         }
         self.stored_rows(scope, &target.relation, plan, &fillings, &[mark])
     }
+}
+
+/// The types of values.
+pub(in crate::engine) fn types_of(parameters: &[ScalarValue]) -> Vec<Option<PgType>> {
+    parameters.iter().map(|value| Some(PgType::of_arrow(&value.data_type()))).collect()
 }
 
 /// What the session wants to wait for.
@@ -303,7 +367,7 @@ fn typed_values(
                 else {
                     break;
                 };
-                types = with_parameter_type(&types, value, &target.relation.columns[*position].pg_type);
+                types = with_parameter_type(types, value, &target.relation.columns[*position].pg_type);
             }
             return Ok((types, Vec::new()));
         }
@@ -316,7 +380,7 @@ fn typed_values(
             let Some(column) = positions.get(place).map(|position| &target.relation.columns[*position]) else {
                 continue;
             };
-            types = with_parameter_type(&types, value, &column.pg_type);
+            types = with_parameter_type(types, value, &column.pg_type);
             type_literal(value, &column.pg_type);
             if !is_default(value) {
                 defaults.retain(|default| *default != place);

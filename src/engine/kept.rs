@@ -47,6 +47,15 @@ impl Engine {
 }
 
 impl Kept {
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    /// The memory they take.
+    pub fn bytes(&self) -> usize {
+        self.memory.size()
+    }
+
     pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.memory.try_grow(batch.get_array_memory_size())?;
         self.batches.push(batch);

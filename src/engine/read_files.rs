@@ -41,7 +41,7 @@ async fn open(scope: &Scope, url: Url, format: Arc<dyn FileFormat>, extension: &
     let listing_url = ListingTableUrl::parse(url.as_str())?;
     let extension = if listing_url.is_collection() { extension } else { "" };
     let options = ListingOptions::new(format).with_file_extension(extension);
-    let schema = options.infer_schema(scope.state.as_ref(), &listing_url).await.map_err(|error| {
+    let schema = options.infer_schema(&**scope.state, &listing_url).await.map_err(|error| {
         let error = Error::from(error);
         match error.kind() {
             ErrorKind::IoError | ErrorKind::UndefinedFile => {

@@ -14,7 +14,7 @@ use crate::catalog::pg_type::PgType;
 use crate::dialect;
 use crate::engine::column::Column;
 use crate::engine::kept::Kept;
-use crate::engine::plan::{Planner, columns_of, known_parameters, parameters_of};
+use crate::engine::plan::{Planner, columns_of, parameters_of};
 use crate::engine::run::bound;
 use crate::engine::target::{FILE_COLUMN, Target};
 use crate::engine::{Engine, Scope};
@@ -37,19 +37,18 @@ pub struct Returned {
 }
 
 impl Engine {
-    /// What a statement that writes takes and gives: the parameters of `plan`, then those of RETURNING.
+    /// What a statement that writes takes and gives: `known` are the types of its parameters, RETURNING may have more.
     pub(in crate::engine) async fn described(
         &self,
         scope: &Scope,
         target: &Target,
-        plan: &LogicalPlan,
+        known: Vec<Option<PgType>>,
         items: Option<&[SelectItem]>,
-        parameters: &[Option<PgType>],
     ) -> Result<Described> {
         let Some(items) = items else {
-            return Ok(Described { parameters: parameters_of(plan, parameters)?, columns: None });
+            let parameters = known.into_iter().map(|known| known.unwrap_or(PgType::Text)).collect();
+            return Ok(Described { parameters, columns: None });
         };
-        let known = known_parameters(plan, parameters)?;
         let (plan, names) = self.returning_plan(scope, target, items, &[], &known).await?;
         Ok(Described { parameters: parameters_of(&plan, &known)?, columns: Some(columns_of(plan.schema(), &names)) })
     }

@@ -1,6 +1,6 @@
 //! What one statement sees, and as whom.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::ExprPlanner;
@@ -28,20 +28,28 @@ pub struct Scope {
     pub progress: Arc<Progress>,
     /// The view whose text is planned: its names mean what they meant when it was made.
     pub(in crate::engine) view: Option<Arc<RelationDef>>,
-    /// DataFusion's state for this statement; its `now()` stands still.
-    pub(in crate::engine) state: Arc<SessionState>,
+    /// DataFusion's state for this statement; its `now()` stands still. Made where it is asked for: a copy is dear, and what
+    /// needs no plan does without.
+    pub(in crate::engine) state: Arc<LazyState>,
     /// What gives operators PostgreSQL's meaning, before DataFusion's own.
     pub(in crate::engine) expr_planners: Arc<[Arc<dyn ExprPlanner>]>,
 }
 
+/// DataFusion's state once somebody has asked for it.
+pub(in crate::engine) type LazyState = LazyLock<SessionState, Box<dyn FnOnce() -> SessionState + Send>>;
+
 impl Engine {
     /// The scope of a statement that starts now.
     pub fn scope(&self, version: Arc<DbVersion>, functions: Arc<FunctionContext>) -> Scope {
-        let mut state = self.template().clone();
-        state.config_mut().options_mut().execution.time_zone = Some(functions.time_zone.name().to_owned());
-        state.mark_start_execution();
         let ours: Arc<dyn ExprPlanner> = Arc::new(Operators::new(Arc::clone(&functions)));
-        let expr_planners = std::iter::once(ours).chain(state.expr_planners().iter().cloned()).collect();
+        let expr_planners = std::iter::once(ours).chain(self.template().expr_planners().iter().cloned()).collect();
+        let (template, zone) = (Arc::clone(self.template()), functions.time_zone);
+        let state: LazyState = LazyLock::new(Box::new(move || {
+            let mut state = SessionState::clone(&template);
+            state.config_mut().options_mut().execution.time_zone = Some(zone.name().to_owned());
+            state.mark_start_execution();
+            state
+        }));
         Scope { version, functions, progress: Arc::default(), view: None, state: Arc::new(state), expr_planners }
     }
 

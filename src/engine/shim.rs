@@ -47,6 +47,7 @@ mod tests;
 pub(in crate::engine) use expressions::{call, fields_of, text};
 pub use outputs::shown_name;
 pub use parameters::written_types;
+pub(in crate::engine) use types::pg_type;
 pub use unify::{unified, unified_expression};
 
 /// What the shim looks names up in.

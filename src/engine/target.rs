@@ -125,7 +125,7 @@ impl Engine {
     /// As [`Engine::lock`], for who changes rows by what they hold: nobody else who does so is at work, not even by way of
     /// the tail.
     pub(in crate::engine) async fn lock_rows(&self, scope: &Scope, target: &Target) -> Result<(TableWriter, Scope)> {
-        let rows = self.buffer().row_lock(&target.relation)?.read_owned().await;
+        let rows = self.buffer().share_rows(&target.relation).await?;
         let (mut writer, scope) = self.lock(scope, target).await?;
         writer.hold(rows);
         Ok((writer, scope))

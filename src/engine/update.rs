@@ -10,7 +10,7 @@ use crate::catalog::pg_type::PgType;
 use crate::dialect;
 use crate::engine::assign::{assigned, refuse_text};
 use crate::engine::delete::own_columns;
-use crate::engine::plan::Planner;
+use crate::engine::plan::{Planner, known_parameters};
 use crate::engine::returning::Described;
 use crate::engine::rewrite::entries;
 use crate::engine::run::bound;
@@ -46,7 +46,8 @@ impl Engine {
         let target = Target::of_factor(scope, &update.table.relation)?;
         let plan = self.update_plan(scope, &target, update, parameters).await?;
         let changed = self.changed_rows(scope, &target, plan.matching.clone(), &plan.values, &lit(true))?;
-        self.described(scope, &target, &changed, update.returning.as_deref(), parameters).await
+        let known = known_parameters(&changed, parameters)?;
+        self.described(scope, &target, known, update.returning.as_deref()).await
     }
 
     /// The rows that an UPDATE changes.
@@ -209,7 +210,7 @@ pub(in crate::engine) fn assignments(
         values[position] = Some(match is_default {
             true => Filling::Default,
             false => {
-                let typed = with_parameter_type(parameters, &value, &column.pg_type);
+                let typed = with_parameter_type(parameters.to_vec(), &value, &column.pg_type);
                 let value = planner.expression(value, over.schema(), &typed)?;
                 refuse_other_rows(&value)?;
                 refuse_text(&value, column, over.schema())?;
@@ -239,11 +240,10 @@ pub(in crate::engine) fn is_default(value: &ast::Expr) -> bool {
 
 /// A bare `$n` has the type of the column it is assigned to, unless the client said otherwise.
 pub(in crate::engine) fn with_parameter_type(
-    parameters: &[Option<PgType>],
+    mut types: Vec<Option<PgType>>,
     value: &ast::Expr,
     pg_type: &PgType,
 ) -> Vec<Option<PgType>> {
-    let mut types = parameters.to_vec();
     if let ast::Expr::Value(value) = value
         && let ast::Value::Placeholder(name) = &value.value
         && let Some(number) = name.strip_prefix('$').and_then(|number| number.parse::<usize>().ok())

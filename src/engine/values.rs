@@ -6,11 +6,12 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::streaming::StreamingTable;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Volatility, cast};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -19,8 +20,10 @@ use datafusion::sql::sqlparser::ast;
 use parking_lot::Mutex;
 
 use crate::engine::Scope;
+use crate::engine::functions::cast::{CAST, depends_on_session};
 use crate::engine::overlay::Overlay;
 use crate::engine::plan::Planner;
+use crate::engine::update::has_subquery;
 use crate::error::{Error, Result};
 
 /// The value of an expression without columns, as `data_type`.
@@ -51,6 +54,23 @@ pub(in crate::engine) fn compiled(scope: &Scope, expression: Expr, schema: &DFSc
     let simplifier = ExprSimplifier::new(context);
     let expression = simplifier.simplify(simplifier.coerce(expression, schema)?)?;
     Ok(scope.state.create_physical_expr(expression, schema)?)
+}
+
+/// True where a value hangs on its columns alone, and not on when or by whom it is computed.
+pub(in crate::engine) fn is_steady(value: &Expr, schema: &DFSchema) -> Result<bool> {
+    let changes = |part: &Expr| match part {
+        Expr::ScalarFunction(call) if call.func.name() == CAST => depends_on_session(&call.args, schema),
+        Expr::ScalarFunction(call) => Ok(call.func.signature().volatility != Volatility::Immutable),
+        _ => Ok(false),
+    };
+    Ok(!value.exists(changes)?)
+}
+
+/// True where every session may compute the value with the expression as one session has planned it: [`is_steady`], and
+/// without moments, whose operators are planned for the session's time zone.
+pub(in crate::engine) fn is_lasting(value: &Expr, schema: &DFSchema) -> Result<bool> {
+    let is_moment = |part: &Expr| Ok(matches!(part.get_type(schema)?, DataType::Timestamp(_, Some(_))));
+    Ok(is_steady(value, schema)? && !has_subquery(value) && !value.exists(is_moment)?)
 }
 
 /// The plan with its columns called `names`, without qualifiers.

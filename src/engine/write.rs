@@ -34,6 +34,7 @@ mod checks;
 pub mod shape;
 
 pub(in crate::engine) use checks::RowChecks;
+pub(in crate::engine) use shape::KnownRules;
 
 /// What a statement that writes did.
 pub struct Affected {
@@ -265,6 +266,11 @@ fn sorting_column(relation: &RelationDef) -> Option<&String> {
         [column] => Some(column),
         _ => None,
     }
+}
+
+/// True where rows are sorted before they are stored.
+pub(in crate::engine) fn is_sorted(relation: &RelationDef) -> bool {
+    sorting_column(relation).is_some()
 }
 
 /// True for a file whose rows lie as CLUSTER BY wants it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use crate::buffer::{Addition, Claim, ClaimedKey, Rows};
+use crate::buffer::{Addition, Claim, ClaimedKey, Right, Rows};
 use crate::catalog::definition::{RelationDef, SourceFormat};
 use crate::catalog::name::Oid;
 use crate::engine::{Engine, Scope};
@@ -179,27 +179,17 @@ async fn add(
     let deleted = deleted.map(|keys| (Arc::clone(relation), Effect::Delete, keys));
     let others = late.into_iter().chain(letters).chain(beside.rows.iter().cloned());
     let others = others.map(|(table, rows)| (table, Effect::Insert, rows));
-    let changes: Vec<_> = rows.chain(deleted).chain(others).collect();
+    let rows =
+        rows.chain(deleted).chain(others).map(|(table, effect, rows)| Rows { table, effect, batches: vec![rows] });
+    let rows = rows.collect();
     // Who reads rows to replace them must not find that others replace them meanwhile.
-    let lock = is_keyed.then(|| engine.buffer().row_lock(relation)).transpose()?;
+    let right = if is_keyed { Some(engine.buffer().share_rows(relation).await?) } else { None };
     let position = |(name, value): &(String, i64)| (relation.oid, name.clone(), *value);
     let positions = beside.positions.iter().map(position).collect();
     let key = claimed.map(|claimed| (claimed, i64::try_from(accepted.dead_letters).unwrap_or(i64::MAX)));
-    // Once begun it is finished, also when the client has gone.
-    let adder = Arc::clone(engine);
-    let added = tokio::spawn(async move {
-        let _turn = turn;
-        let _reads = match lock {
-            Some(lock) => Some(lock.read_owned().await),
-            None => None,
-        };
-        let rows =
-            changes.iter().map(|(table, effect, rows)| Rows { table, effect: *effect, batches: vec![rows.clone()] });
-        let rows = rows.collect();
-        adder.buffer().add(Addition { rows, positions, key, events }, Durability::Synced).await
-    });
-    let ended = |error| Error::new(ErrorKind::StatementCompletionUnknown, format!("adding rows ended: {error}"));
-    accepted.lsn = added.await.map_err(ended)??.0;
+    let rights = right.into_iter().chain(turn.map(Right::Judge)).collect();
+    let addition = Addition { rows, positions, key, events, rights };
+    accepted.lsn = engine.buffer().add(addition, Durability::Synced).await?.0;
     engine.buffer().metrics().add(Counter::LateRows, accepted.late_rows);
     engine.buffer().metrics().add(Counter::FutureRows, accepted.future_rows);
     tell(relation, &accepted, refused.first().map(|letter| letter.reason.as_str()));

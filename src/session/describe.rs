@@ -8,26 +8,21 @@ use tokio_util::sync::CancellationToken;
 use crate::buffer::DbVersion;
 use crate::catalog::pg_type::PgType;
 use crate::dialect::{Explain, Parsed, Statement};
+use crate::engine::Scope;
 use crate::engine::explain::{ExplainOptions, Explained, explain_columns};
 use crate::engine::returning::Described;
-use crate::engine::{Planned, Scope};
 use crate::error::{Error, Result};
 use crate::session::Session;
 use crate::session::reply::{Reply, Rows, RowsTag};
-use crate::session::statement::Prepared;
+use crate::session::statement::{Known, Prepared};
 
 impl Session {
     /// Finds a statement's parameters and columns.
     pub(super) async fn describe(&self, parsed: &Parsed, types: &[Option<PgType>]) -> Result<Prepared> {
         self.follow_other_writers(&parsed.statement).await?;
         let scope = self.scope();
-        let (described, planned) = self.describe_statement(&scope, &parsed.statement, types).await?;
-        Ok(Prepared {
-            parsed: parsed.clone(),
-            parameters: described.parameters,
-            columns: described.columns,
-            planned: planned.map(|planned| (Arc::clone(&scope.version), planned)),
-        })
+        let (described, known) = self.describe_statement(&scope, &parsed.statement, types).await?;
+        Ok(Prepared { parsed: parsed.clone(), parameters: described.parameters, columns: described.columns, known })
     }
 
     async fn describe_statement(
@@ -35,16 +30,19 @@ impl Session {
         scope: &Scope,
         statement: &Statement,
         types: &[Option<PgType>],
-    ) -> Result<(Described, Option<Planned>)> {
+    ) -> Result<(Described, Option<Known>)> {
         let engine = self.server.engine();
         let described = match statement {
             Statement::Query(query) => {
                 let planned = engine.plan_query(scope, query, types).await?;
                 let described =
                     Described { parameters: planned.parameters.clone(), columns: Some(Arc::clone(&planned.columns)) };
-                return Ok((described, Some(planned)));
+                return Ok((described, Some(Known::Query(Arc::clone(&scope.version), planned))));
             }
-            Statement::Insert(insert) => engine.describe_insert(scope, insert, types).await?,
+            Statement::Insert(insert) => {
+                let (described, direct) = engine.describe_insert(scope, insert, types).await?;
+                return Ok((described, direct.map(Known::Insert)));
+            }
             Statement::Update(update) => engine.describe_update(scope, update, types).await?,
             Statement::Delete(delete) => engine.describe_delete(scope, delete, types).await?,
             Statement::Merge(merge) => engine.describe_merge(scope, merge, types).await?,
@@ -69,9 +67,9 @@ impl Session {
         cancel: &CancellationToken,
     ) -> Result<Reply> {
         let engine = self.server.engine();
-        let planned = match &prepared.planned {
+        let planned = match &prepared.known {
             // A plan made for this very version is still good; otherwise names may mean something else now.
-            Some((version, planned)) if same(version, &scope.version) => planned.clone(),
+            Some(Known::Query(version, planned)) if same(version, &scope.version) => planned.clone(),
             _ => {
                 let types: Vec<_> = prepared.parameters.iter().cloned().map(Some).collect();
                 let planned = engine.plan_query(scope, query, &types).await?;

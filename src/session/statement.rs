@@ -21,6 +21,7 @@ use crate::buffer::DbVersion;
 use crate::catalog::pg_type::PgType;
 use crate::dialect::{Origin, Parsed, Statement};
 use crate::engine::Planned;
+use crate::engine::insert::Direct;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::cancel::{CancelReason, Canceller};
 use crate::session::measure::Measured;
@@ -35,8 +36,14 @@ pub struct Prepared {
     pub parameters: Vec<PgType>,
     /// The columns of its rows; `None` when it gives none.
     pub columns: Option<Arc<[Column]>>,
+    pub(crate) known: Option<Known>,
+}
+
+/// What is known of a statement before it runs.
+pub(crate) enum Known {
     /// The plan, and the version of the database it was made for.
-    pub(crate) planned: Option<(Arc<DbVersion>, Planned)>,
+    Query(Arc<DbVersion>, Planned),
+    Insert(Direct),
 }
 
 impl Prepared {

@@ -18,6 +18,7 @@ use crate::dialect::Statement;
 use crate::engine::{Engine, EngineConfig, Scope};
 use crate::error::Result;
 use crate::log::LogOptions;
+use crate::session::statement::Known;
 use crate::session::{Login, Reply, Server, Session};
 use crate::tables::{Change, MetadataChange, Operation, Stores, Table, TableSpec};
 
@@ -85,7 +86,7 @@ async fn rows(session: &Session, sql: &str) -> Result<Vec<String>> {
 async fn late(session: &Session, scope: &Scope, sql: &str) -> Result<()> {
     let (cancel, engine) = (CancellationToken::new(), session.server.engine());
     match &session.parse(sql)?[0].statement {
-        Statement::Insert(insert) => engine.insert(scope, insert, &[], &cancel).await.map(drop),
+        Statement::Insert(insert) => engine.insert(scope, insert, None, &[], &cancel).await.map(drop),
         Statement::Update(update) => engine.update(scope, update, &[], &cancel).await.map(drop),
         Statement::Delete(delete) => engine.delete(scope, delete, &[], &cancel).await.map(drop),
         Statement::Merge(merge) => engine.merge(scope, merge, &[], &cancel).await.map(drop),
@@ -303,4 +304,34 @@ async fn a_column_that_goes_tells_every_view_that_goes_with_it() {
     let told: Vec<String> = session.take_notices().into_iter().map(|notice| notice.message).collect();
     assert!(told.contains(&"drop cascades to 2 other objects".to_owned()), "{told:?}");
     done(&session, "SELECT k FROM keys").await;
+}
+
+#[tokio::test]
+async fn rows_that_are_written_out_take_no_plan() {
+    let (_folder, session, _) = two_sessions().await;
+    done(
+        &session,
+        "CREATE TABLE s (k int, d date DEFAULT '2026-01-31', at timestamptz DEFAULT now(), n numeric(9, 2))",
+    )
+    .await;
+    done(&session, "CREATE TABLE c (k int, v text) CLUSTER BY (k)").await;
+    for (sql, is_direct) in [
+        ("INSERT INTO t VALUES (3, 'c')", true),
+        ("INSERT INTO t VALUES ($1, $2)", true),
+        ("INSERT INTO t (v, k) VALUES ($1, 5), (NULL, $2) RETURNING *", false),
+        ("INSERT INTO t (v, k) VALUES ($1, $2), (NULL, $3) RETURNING *", true),
+        ("INSERT INTO t VALUES (-3, CAST($1 AS text)) ON CONFLICT DO NOTHING", true),
+        ("INSERT INTO t VALUES ($1, $2) ON CONFLICT (k) DO UPDATE SET v = excluded.v", true),
+        ("INSERT INTO s VALUES ('5', DATE '2026-01-31', '2026-01-31', 1.5)", true),
+        ("INSERT INTO s (k) VALUES (1), (2)", true),
+        ("INSERT INTO s DEFAULT VALUES", true),
+        ("INSERT INTO c VALUES (1, 'a')", true),
+        ("INSERT INTO c VALUES (2, 'a'), (1, 'b')", false),
+        ("INSERT INTO t VALUES (1 + 1, 'c')", false),
+        ("INSERT INTO t SELECT 3, 'c'", false),
+        ("INSERT INTO t VALUES (3, 'c') LIMIT 1", false),
+    ] {
+        let prepared = session.prepare(&session.parse(sql).unwrap()[0], &[]).await.unwrap();
+        assert_eq!(matches!(prepared.known, Some(Known::Insert(_))), is_direct, "{sql}");
+    }
 }

@@ -29,6 +29,7 @@ mod serving;
 // Rows over HTTP: formats, wrong input, retries, dead letters, new fields, limits, logins.
 mod http;
 mod ingest;
+mod inserts;
 
 // The interactive shell, typed into as a person does.
 mod shell;

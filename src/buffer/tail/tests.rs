@@ -5,6 +5,11 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 
+/// One change.
+fn one(lsn: i64) -> (Lsn, Lsn) {
+    (Lsn(lsn), Lsn(lsn))
+}
+
 fn rows(ids: std::ops::Range<i64>) -> RecordBatch {
     let texts: StringViewArray =
         ids.clone().map(|id| Some(format!("the long text of the row with number {id}"))).collect();
@@ -18,7 +23,7 @@ fn ids(tail: &Tail) -> Vec<i64> {
 }
 
 fn of(changes: i64) -> Tail {
-    (0..changes).fold(Tail::default(), |tail, id| tail.inserted(Lsn(id + 1), id, &rows(id..id + 1)).unwrap())
+    (0..changes).fold(Tail::default(), |tail, id| tail.inserted(one(id + 1), id, &rows(id..id + 1)).unwrap())
 }
 
 #[test]
@@ -35,7 +40,7 @@ fn what_is_sealed_is_flushed_without_later_rows() {
     let sealed = of(10).sealed();
     let mut tail = sealed.clone();
     for id in 10..20 {
-        tail = tail.inserted(Lsn(id + 1), id, &rows(id..id + 1)).unwrap();
+        tail = tail.inserted(one(id + 1), id, &rows(id..id + 1)).unwrap();
     }
     let rest = tail.after(sealed.last().unwrap());
     assert_eq!(ids(&rest), (10..20).collect::<Vec<_>>());
@@ -47,7 +52,7 @@ fn what_is_sealed_is_flushed_without_later_rows() {
 #[test]
 fn a_slice_does_not_keep_the_texts_of_the_whole() {
     let whole = rows(0..10_000);
-    let tail = Tail::default().inserted(Lsn(1), 0, &whole.slice(5, 1)).unwrap();
+    let tail = Tail::default().inserted(one(1), 0, &whole.slice(5, 1)).unwrap();
     assert!(tail.bytes() < 2_000, "{}", tail.bytes());
     assert_eq!(ids(&tail), [5]);
 }
@@ -67,16 +72,16 @@ fn what_is_replaced_or_deleted_by_key_does_not_count() {
             let last = |at: usize| !keys[at + 1..].contains(&keys[at]);
             match random.random_range(0..10) {
                 0..2 => {
-                    tail = tail.inserted(Lsn(lsn), change, &rows).unwrap();
+                    tail = tail.inserted(one(lsn), change, &rows).unwrap();
                     expected.extend(keys.iter().map(|key| (lsn, *key, change)));
                 }
                 2..8 => {
-                    tail = tail.replaced(Lsn(lsn), change, &rows, key).unwrap();
+                    tail = tail.replaced(one(lsn), change, &rows, key).unwrap();
                     expected.retain(|(_, held, _)| !keys.contains(held));
                     expected.extend((0..keys.len()).filter(|at| last(*at)).map(|at| (lsn, keys[at], change)));
                 }
                 8 => {
-                    tail = tail.deleted(Lsn(lsn), change, &rows.schema(), key).unwrap();
+                    tail = tail.deleted(one(lsn), change, &rows.schema(), key).unwrap();
                     expected.retain(|(_, held, _)| !keys.contains(held));
                 }
                 _ if random.random_bool(0.7) => tail = tail.sealed(),
@@ -97,7 +102,7 @@ fn what_is_replaced_or_deleted_by_key_does_not_count() {
 fn a_key_that_is_replaced_often_takes_little() {
     let tail = (1..5000).fold(Tail::default(), |tail, change| {
         let rows = keyed(&[change % 3], change);
-        tail.replaced(Lsn(change), change, &rows, rows.project(&[0]).unwrap()).unwrap()
+        tail.replaced(one(change), change, &rows, rows.project(&[0]).unwrap()).unwrap()
     });
     assert_eq!(tail.batches().unwrap().iter().flat_map(pairs).map(|(_, change)| change).max(), Some(4999));
     assert_eq!((tail.rows(), tail.keys().unwrap().unwrap().num_rows()), (3, 3));

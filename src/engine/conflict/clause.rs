@@ -62,6 +62,11 @@ impl Conflict {
 }
 
 impl Conflict {
+    /// True where rows that are there change.
+    pub(in crate::engine) fn updates(&self) -> bool {
+        matches!(self.action, ConflictAction::Update(_))
+    }
+
     /// True where rows that change keep the primary key, by which the tail tells them.
     pub(super) fn keeps_key(&self, relation: &RelationDef) -> bool {
         match &self.action {
@@ -75,16 +80,17 @@ impl Conflict {
     }
 
     /// True where a proposed row takes the place of the one with its primary key whatever that holds: every other column
-    /// is set to the proposed value.
-    pub(super) fn replaces_unseen(&self, relation: &RelationDef) -> bool {
+    /// is set to the proposed value, once.
+    pub(in crate::engine) fn replaces_unseen(&self, relation: &RelationDef) -> bool {
         let ConflictAction::Update(update) = &self.action else { return false };
         let (key, by) = (primary_key(relation), &self.keys[0]);
-        let is_replaced = |column: &ColumnDef| {
-            let takes = |assignment: &ast::Assignment| takes_proposed(assignment, &column.name);
-            key.contains(&column.name) || column.generated.is_some() || update.assignments.iter().any(takes)
-        };
+        let is_own = |column: &&ColumnDef| !key.contains(&column.name) && column.generated.is_none();
+        let own: Vec<&ColumnDef> = relation.columns.iter().filter(is_own).collect();
+        let is_replaced =
+            |column: &&ColumnDef| update.assignments.iter().any(|assignment| takes_proposed(assignment, &column.name));
         let is_by_key = key.len() == by.len() && key.iter().all(|column| by.contains(column));
-        is_by_key && update.selection.is_none() && relation.columns.iter().all(is_replaced)
+        let is_whole = own.len() == update.assignments.len() && own.iter().all(is_replaced);
+        is_by_key && is_whole && update.selection.is_none()
     }
 }
 

@@ -6,119 +6,113 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use datafusion::sql::sqlparser::ast;
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::UInt64Type;
 use roaring::RoaringTreemap;
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard};
-use tokio_util::sync::CancellationToken;
 
-use crate::buffer::{Addition, Rows, refuse_changed};
+use crate::buffer::{Addition, DbVersion, Right, Rows, refuse_changed};
 use crate::catalog::definition::RelationDef;
-use crate::engine::conflict::clause::Conflict;
-use crate::engine::conflict::{Outcome, Sight, columns};
-use crate::engine::insert::{TAIL_STATEMENT_BYTES_MAX, durability, files_of};
-use crate::engine::target::Target;
-use crate::engine::write::Affected;
 use crate::engine::{Engine, Scope};
-use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Durability, Effect};
-
-/// The right to change rows of a table, until it is dropped.
-enum Right {
-    /// Beside others who replace rows unseen.
-    Shared(#[expect(dead_code, reason = "it is held")] OwnedRwLockReadGuard<()>),
-    Alone(#[expect(dead_code, reason = "it is held")] OwnedRwLockWriteGuard<()>),
-}
+use crate::engine::conflict::{Outcome, Sight, Upsert};
+use crate::engine::insert::{durability, files_of};
+use crate::engine::kept::Kept;
+use crate::engine::write::Affected;
+use crate::error::{Error, Result};
+use crate::log::Effect;
 
 impl Engine {
-    /// Carries out the statement; `None`, with nothing done, where it proposes more than a tail should take at once, or
-    /// where plain INSERTs have given one key to several rows: through the tail they would become one.
-    pub(super) async fn insert_through_tail(
-        &self,
-        scope: &Scope,
-        target: &Target,
-        conflict: &Conflict,
-        insert: &ast::Insert,
-        parameters: &[ScalarValue],
-        cancel: &CancellationToken,
-    ) -> Result<Option<Affected>> {
-        let relation = &target.relation;
-        let is_unseen = conflict.replaces_unseen(relation);
-        let lock = self.buffer().row_lock(relation)?;
-        let right = match is_unseen {
-            true => Right::Shared(lock.read_owned().await),
-            false => Right::Alone(lock.write_owned().await),
-        };
+    /// The present, for who has a right to rows of the table: it says what became of the last flush.
+    pub(super) async fn settled(&self, relation: &RelationDef) -> Result<Arc<DbVersion>> {
         if self.buffer().is_in_doubt(relation.oid) {
             self.buffer().refresh(relation.oid).await?;
         }
         let current = self.buffer().current();
         refuse_changed(&current.catalog, relation)?;
-        files_of(scope, relation)?.check_writable()?;
-        let version = Arc::new(scope.version.with_table_of(relation.oid, &current));
-        let scope = &Scope { version, ..scope.clone() };
-        let bytes_max = TAIL_STATEMENT_BYTES_MAX;
-        let Some(proposed) = self.proposed(scope, target, insert, parameters, bytes_max, cancel).await? else {
-            return Ok(None);
-        };
-        let outcome = match is_unseen {
-            true => {
-                let none = RoaringTreemap::new();
-                let inserted = self.newcomers(conflict, &proposed.batches, &none, &none, cancel).await?;
-                Outcome { proposed, changed: None, inserted: Arc::new(inserted), is_of_many: false }
-            }
-            false => self.outcome(scope, target, (conflict, Sight::All), proposed, parameters, cancel).await?,
-        };
-        if outcome.is_of_many {
-            return Ok(None);
-        }
-        let returned = self.returned(scope, target, insert, &outcome, parameters, cancel).await?;
-        let affected = Affected { rows: outcome.updated() + outcome.inserted.len(), returned };
-        let new = self.collect(scope, &outcome.new_rows(relation)?, cancel).await?;
-        let changed = match outcome.changed_rows(relation)? {
-            Some(changed) => self.collect(scope, &changed, cancel).await?,
-            None => Vec::new(),
-        };
-        if cancel.is_cancelled() {
-            return Err(Error::canceled());
-        }
-        let new = (if is_unseen { Effect::Upsert } else { Effect::Insert }, new);
-        self.land(target, right, vec![(Effect::Upsert, changed), new], durability(scope)).await?;
-        Ok(Some(affected))
-    }
-
-    /// Adds rows in one change. Once begun it is finished, also when the client has gone.
-    async fn land(
-        &self,
-        target: &Target,
-        right: Right,
-        rows: Vec<(Effect, Vec<RecordBatch>)>,
-        durability: Durability,
-    ) -> Result<()> {
-        let (buffer, relation) = (Arc::clone(self.buffer()), Arc::clone(&target.relation));
-        let landed = tokio::spawn(async move {
-            let _right = right;
-            let of = |(effect, batches)| Rows { table: &relation, effect, batches };
-            let rows = rows.into_iter().map(of).collect();
-            buffer.add(Addition { rows, ..Addition::default() }, durability).await
-        });
-        let ended = |error| Error::new(ErrorKind::StatementCompletionUnknown, format!("adding rows ended: {error}"));
-        landed.await.map_err(ended)?.map(drop)
+        Ok(current)
     }
 }
 
-impl Outcome {
+impl Upsert<'_> {
+    /// Carries out the statement; `None`, with nothing done, where plain INSERTs have given one key to several rows: through
+    /// the tail they would become one.
+    pub(super) async fn through_tail(&self, proposed: &Kept) -> Result<Option<Affected>> {
+        files_of(self.scope, &self.target.relation)?.check_writable()?;
+        match self.conflict.replaces_unseen(&self.target.relation) {
+            true => self.replace(proposed).await.map(Some),
+            false => self.look_and_change(proposed).await,
+        }
+    }
+
+    /// All proposed rows take the places of those with their keys, whatever these hold.
+    async fn replace(&self, proposed: &Kept) -> Result<Affected> {
+        let relation = &self.target.relation;
+        let rows = own(relation, &proposed.batches)?;
+        let count = rows.iter().map(RecordBatch::num_rows).sum::<usize>();
+        if count > 1 {
+            let none = RoaringTreemap::new();
+            self.engine.newcomers(self.conflict, &proposed.batches, &none, &none, self.cancel).await?;
+        }
+        let mut written = self.engine.nothing_kept("RETURNING", relation.arrow_schema());
+        if self.insert.returning.is_some() {
+            rows.iter().try_for_each(|batch| written.push(batch.clone()))?;
+        }
+        let returned = self.returning(Some(&written)).await?;
+        let right = self.engine.buffer().share_rows(relation).await?;
+        self.engine.settled(relation).await?;
+        self.land(right, vec![(Effect::Upsert, rows)]).await?;
+        Ok(Affected { rows: count as u64, returned })
+    }
+
+    async fn look_and_change(&self, proposed: &Kept) -> Result<Option<Affected>> {
+        let relation = &self.target.relation;
+        let right = self.engine.buffer().own_rows(relation).await?;
+        let current = self.engine.settled(relation).await?;
+        let version = Arc::new(self.scope.version.with_table_of(relation.oid, &current));
+        let scope = Scope { version, ..self.scope.clone() };
+        let alone = Upsert { scope: &scope, ..*self };
+        let outcome = alone.outcome(Sight::All, proposed).await?;
+        if outcome.is_of_many {
+            return Ok(None);
+        }
+        let returned = alone.returned(&outcome).await?;
+        let affected = Affected { rows: outcome.updated() + outcome.inserted.len(), returned };
+        let rows =
+            vec![(Effect::Upsert, outcome.changed_rows(relation)?), (Effect::Insert, outcome.new_rows(relation)?)];
+        self.land(right, rows).await?;
+        Ok(Some(affected))
+    }
+
+    /// Adds rows in one change.
+    async fn land(&self, right: Right, rows: Vec<(Effect, Vec<RecordBatch>)>) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::canceled());
+        }
+        let of = |(effect, batches)| Rows { table: Arc::clone(&self.target.relation), effect, batches };
+        let rows = rows.into_iter().map(of).collect();
+        let addition = Addition { rows, rights: vec![right], ..Addition::default() };
+        self.engine.buffer().add(addition, durability(self.scope)).await.map(drop)
+    }
+}
+
+impl Outcome<'_> {
     /// The rows that go in.
-    fn new_rows(&self, relation: &RelationDef) -> Result<LogicalPlan> {
-        Ok(LogicalPlanBuilder::from(self.inserted_rows()?).project(columns(relation))?.build()?)
+    fn new_rows(&self, relation: &RelationDef) -> Result<Vec<RecordBatch>> {
+        let new = |batch: &RecordBatch| {
+            let numbers = batch.column(batch.num_columns() - 1).as_primitive::<UInt64Type>();
+            filter_record_batch(batch, &BooleanArray::from_unary(numbers, |number| self.inserted.contains(number)))
+        };
+        own(relation, &self.proposed.batches.iter().map(new).collect::<Result<Vec<_>, _>>()?)
     }
 
     /// The rows that change, as they will be.
-    fn changed_rows(&self, relation: &RelationDef) -> Result<Option<LogicalPlan>> {
-        let Some(changed) = &self.changed else { return Ok(None) };
-        let rows = LogicalPlanBuilder::from(changed.rows.scan("changed")?).project(columns(relation))?;
-        Ok(Some(rows.build()?))
+    fn changed_rows(&self, relation: &RelationDef) -> Result<Vec<RecordBatch>> {
+        self.changed.as_ref().map_or(Ok(Vec::new()), |changed| own(relation, &changed.rows.batches))
     }
+}
+
+/// The table's columns of rows, which come first.
+fn own(relation: &RelationDef, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    let columns: Vec<usize> = (0..relation.columns.len()).collect();
+    Ok(batches.iter().map(|batch| batch.project(&columns)).collect::<Result<_, _>>()?)
 }

@@ -94,6 +94,16 @@ impl CastFunction {
     }
 }
 
+/// `CAST(values AS target)`, of values at hand.
+pub fn cast_array(
+    values: &ArrayRef,
+    source: &Field,
+    target: &PgType,
+    session: &Arc<FunctionContext>,
+) -> Result<ArrayRef> {
+    CastFunction::new(Arc::clone(session)).cast_array(values, source, &result_field(source, None, target))
+}
+
 /// The field of `CAST(x AS target)`: `numeric` without a precision keeps the digits that the operand has.
 fn result_field(source: &Field, literal: Option<&ScalarValue>, target: &PgType) -> FieldRef {
     let field = target.field(CAST, true);

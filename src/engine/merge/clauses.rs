@@ -313,7 +313,7 @@ fn insert_fillings(
         if crate::engine::update::is_default(&value) {
             continue;
         }
-        let typed = with_parameter_type(parameters, &value, &target.relation.columns[position].pg_type);
+        let typed = with_parameter_type(parameters.to_vec(), &value, &target.relation.columns[position].pg_type);
         fillings[position] = Filling::Given(planner.expression(value, over.schema(), &typed)?);
     }
     Ok(fillings)

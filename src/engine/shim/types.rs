@@ -18,7 +18,7 @@ impl TypePlanner for Types {
 }
 
 /// The SQL type that a name in a query means; `None` for those we do not have.
-pub(super) fn pg_type(sql_type: &DataType) -> Option<PgType> {
+pub(in crate::engine) fn pg_type(sql_type: &DataType) -> Option<PgType> {
     match sql_type {
         DataType::Array(ArrayElemTypeDef::SquareBracket(element, _) | ArrayElemTypeDef::AngleBracket(element)) => {
             match pg_type(element)? {

@@ -10,7 +10,7 @@ use datafusion::physical_plan::PhysicalExpr;
 use crate::catalog::definition::{ConstraintKind, RelationDef};
 use crate::catalog::pg_type::PgType;
 use crate::engine::Scope;
-use crate::engine::values::compiled;
+use crate::engine::values::{compiled, is_lasting};
 use crate::engine::write::column_expression;
 use crate::error::{Error, ErrorKind, Result};
 use crate::tables::check_partition;
@@ -23,6 +23,8 @@ pub(in crate::engine) struct RowChecks {
     checks: Vec<(String, Arc<dyn PhysicalExpr>)>,
     /// The positions of the columns that partition the table.
     partition: Vec<usize>,
+    /// True where they are the same for every session.
+    pub(super) is_lasting: bool,
 }
 
 impl RowChecks {
@@ -31,17 +33,18 @@ impl RowChecks {
         let schema = relation.arrow_schema();
         let nullable = nullable(&schema);
         let named = DFSchema::try_from_qualified_schema(relation.name.as_str(), &nullable)?;
-        let mut checks = Vec::new();
+        let (mut checks, mut is_lasting) = (Vec::new(), true);
         for constraint in relation.table().map(|table| table.constraints.as_slice()).unwrap_or_default() {
             if let ConstraintKind::Check { expression } = &constraint.kind {
                 let condition = column_expression(scope, expression, &named)?;
+                is_lasting &= self::is_lasting(&condition, &named)?;
                 checks.push((constraint.name.clone(), compiled(scope, condition, &named)?));
             }
         }
         let types = relation.columns.iter().map(|column| column.pg_type.clone()).collect();
         let partitioned_by = relation.table().map(|table| table.partitioned_by.as_slice()).unwrap_or_default();
         let partition = partitioned_by.iter().map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
-        Ok(Self { relation: relation.name.clone(), schema, types, checks, partition })
+        Ok(Self { relation: relation.name.clone(), schema, types, checks, partition, is_lasting })
     }
 
     /// The schema of checked batches that come with `incoming`.

@@ -13,8 +13,9 @@ use datafusion::common::DFSchema;
 use datafusion::physical_plan::PhysicalExpr;
 
 use crate::catalog::definition::{ColumnDef, RelationDef};
+use crate::catalog::name::Oid;
 use crate::engine::assign::assigned;
-use crate::engine::values::compiled;
+use crate::engine::values::{compiled, is_lasting};
 use crate::engine::write::checks::{RowChecks, nullable};
 use crate::engine::write::column_expression;
 use crate::engine::{Engine, Scope};
@@ -45,15 +46,12 @@ impl Engine {
         mut given: HashMap<usize, Given>,
         count: usize,
     ) -> Result<Shaped> {
-        let schema = Arc::new(nullable(&relation.arrow_schema()));
+        let rules = Rules::new(scope, relation)?;
         let mut columns = Vec::with_capacity(relation.columns.len());
         for (position, column) in relation.columns.iter().enumerate() {
             columns.push(self.values(scope, column, given.remove(&position), count)?);
         }
-        let options = RecordBatchOptions::new().with_row_count(Some(count));
-        let filled = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options)?;
-        let rules =
-            Rules { checks: RowChecks::new(scope, relation)?, generated: generated(scope, relation, &schema)?, schema };
+        let filled = rules.filled(columns, count)?;
         let (mut good, mut broken) = (Vec::new(), Vec::new());
         rules.sift(&filled, 0, &mut good, &mut broken)?;
         let rows = match <[RecordBatch; 1]>::try_from(good) {
@@ -64,46 +62,91 @@ impl Engine {
     }
 
     fn values(&self, scope: &Scope, column: &ColumnDef, given: Option<Given>, count: usize) -> Result<ArrayRef> {
-        let stored = column.pg_type.arrow();
-        let default = || match &column.default {
-            Some(_) if column.generated.is_none() => {
-                let value = compiled(scope, self.default_value(scope, column)?, &DFSchema::empty())?;
-                let options = RecordBatchOptions::new().with_row_count(Some(count));
-                let rows = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
-                Ok(cast(&value.evaluate(&rows)?.into_array(count)?, &stored)?)
-            }
-            _ => Ok::<_, Error>(new_null_array(&stored, count)),
-        };
         match given {
-            None => default(),
+            None => self.defaults(scope, column, count),
             Some(Given { values, missing: None }) => Ok(values),
-            Some(Given { values, missing: Some(missing) }) => Ok(zip(&missing, &default()?, &cast(&values, &stored)?)?),
+            Some(Given { values, missing: Some(missing) }) => {
+                let default = self.defaults(scope, column, count)?;
+                Ok(zip(&missing, &default, &cast(&values, &column.pg_type.arrow())?)?)
+            }
         }
+    }
+
+    /// What rows have in a column that they do not give.
+    pub(in crate::engine) fn defaults(&self, scope: &Scope, column: &ColumnDef, count: usize) -> Result<ArrayRef> {
+        let stored = column.pg_type.arrow();
+        if column.default.is_none() || column.generated.is_some() {
+            return Ok(new_null_array(&stored, count));
+        }
+        let value = compiled(scope, self.default_value(scope, column)?, &DFSchema::empty())?;
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        let rows = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
+        Ok(cast(&value.evaluate(&rows)?.into_array(count)?, &stored)?)
+    }
+
+    /// The rules of a table. Those that are the same for every session are made once.
+    pub(in crate::engine) fn rules(&self, scope: &Scope, relation: &Arc<RelationDef>) -> Result<Arc<Rules>> {
+        let known = self.rules.lock().get(&relation.oid).filter(|(of, _)| Arc::ptr_eq(of, relation)).cloned();
+        let lasting = match known {
+            Some((_, lasting)) => lasting,
+            None => {
+                let lasting =
+                    Rules::new(&self.background_scope(), relation).ok().filter(Rules::is_lasting).map(Arc::new);
+                let mut known = self.rules.lock();
+                if known.len() >= KNOWN_RULES_MAX {
+                    known.clear();
+                }
+                known.insert(relation.oid, (Arc::clone(relation), lasting.clone()));
+                lasting
+            }
+        };
+        lasting.map_or_else(|| Rules::new(scope, relation).map(Arc::new), Ok)
     }
 }
 
-/// The generated columns, compiled, by their positions.
-fn generated(scope: &Scope, relation: &RelationDef, schema: &Schema) -> Result<Vec<(usize, Arc<dyn PhysicalExpr>)>> {
-    let named = DFSchema::try_from(schema.clone())?;
-    let texts =
-        relation.columns.iter().enumerate().filter_map(|(at, column)| Some((at, column, column.generated.as_ref()?)));
-    texts
-        .map(|(at, column, text)| {
-            let value = assigned(scope, column_expression(scope, text, &named)?, column, &named)?;
-            Ok((at, compiled(scope, value, &named)?))
-        })
-        .collect()
-}
+/// Tables whose rules are remembered.
+const KNOWN_RULES_MAX: usize = 1000;
+
+/// Rules by table, with the definition that they were made for; nothing where they have to be made for each statement.
+pub(in crate::engine) type KnownRules = HashMap<Oid, (Arc<RelationDef>, Option<Arc<Rules>>)>;
 
 /// What every row of a table must pass.
-struct Rules {
+pub(in crate::engine) struct Rules {
     schema: SchemaRef,
+    /// The generated columns, by their positions.
     generated: Vec<(usize, Arc<dyn PhysicalExpr>)>,
+    /// True where these are the same for every session.
+    has_lasting: bool,
     checks: RowChecks,
 }
 
 impl Rules {
-    fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch> {
+    fn new(scope: &Scope, relation: &RelationDef) -> Result<Self> {
+        let schema = Arc::new(nullable(&relation.arrow_schema()));
+        let named = DFSchema::try_from(Arc::clone(&schema))?;
+        let (mut generated, mut has_lasting) = (Vec::new(), true);
+        for (at, column) in relation.columns.iter().enumerate() {
+            if let Some(text) = &column.generated {
+                let value = assigned(scope, column_expression(scope, text, &named)?, column, &named)?;
+                has_lasting &= is_lasting(&value, &named)?;
+                generated.push((at, compiled(scope, value, &named)?));
+            }
+        }
+        Ok(Self { schema, generated, has_lasting, checks: RowChecks::new(scope, relation)? })
+    }
+
+    fn is_lasting(&self) -> bool {
+        self.has_lasting && self.checks.is_lasting
+    }
+
+    /// Rows with all columns of the table, those that are generated with any values.
+    pub(in crate::engine) fn filled(&self, columns: Vec<ArrayRef>, count: usize) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+
+    /// The rows with their generated columns, checked; the first rule that one breaks is the error.
+    pub(in crate::engine) fn apply(&self, rows: &RecordBatch) -> Result<RecordBatch> {
         if self.generated.is_empty() {
             return self.checks.apply(rows.clone());
         }
