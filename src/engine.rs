@@ -54,6 +54,7 @@ pub use context::EngineConfig;
 pub use plan::Planned;
 pub use scope::Scope;
 
+use conflict::Turns;
 use write::KnownRules;
 
 /// The engine: one a database.
@@ -64,4 +65,5 @@ pub struct Engine {
     buffer: Arc<Buffer>,
     config: EngineConfig,
     rules: Mutex<KnownRules>,
+    turns: Arc<Turns>,
 }

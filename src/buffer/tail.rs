@@ -12,7 +12,9 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, BooleanBufferBuilder, GenericByteViewArray, RecordBatch,
     RecordBatchOptions, UInt32Array, new_null_array,
 };
-use arrow::compute::{CastOptions, cast_with_options, concat_batches, filter_record_batch, take};
+use arrow::compute::{
+    CastOptions, cast_with_options, concat_batches, filter_record_batch, interleave_record_batch, take,
+};
 use arrow::datatypes::{ByteViewType, DataType, FieldRef, SchemaRef};
 use arrow::row::Rows;
 
@@ -37,6 +39,16 @@ pub struct Tail {
     sealed: usize,
 }
 
+/// What a tail has of keys.
+pub struct Found {
+    /// The rows that have one of them, if any has.
+    pub rows: Option<RecordBatch>,
+    /// For each row, which of the keys it has.
+    pub of: Vec<usize>,
+    /// For each key, true where rows in files with it do not count any more.
+    pub covers: Vec<bool>,
+}
+
 /// A chunk, as this tail has it.
 #[derive(Clone)]
 struct Held {
@@ -58,6 +70,8 @@ struct Chunk {
     facts: Facts,
     /// The rows by key, once somebody has asked.
     index: OnceLock<KeyIndex>,
+    /// The keys, once somebody has looked for one of them.
+    gone: OnceLock<KeyIndex>,
 }
 
 impl Chunk {
@@ -66,7 +80,7 @@ impl Chunk {
         let keys = keys.map(compact).transpose()?;
         let keys_bytes = keys.as_ref().map_or(0, RecordBatch::get_array_memory_size);
         let (bytes, facts) = (rows.get_array_memory_size() + keys_bytes, Facts::unknown(rows.num_columns()));
-        Ok(Self { changes, came_ms, rows, keys, bytes, facts, index: OnceLock::new() })
+        Ok(Self { changes, came_ms, rows, keys, bytes, facts, index: OnceLock::new(), gone: OnceLock::new() })
     }
 
     /// True where two chunks are better one: neither is large, and the later one is not much smaller.
@@ -86,6 +100,21 @@ impl Chunk {
         }
         let index = KeyIndex::of(conformed(&self.rows, key)?.columns())?;
         Ok(self.index.get_or_init(|| index))
+    }
+
+    /// The keys whose rows in files do not count any more, if there are any.
+    fn gone(&self) -> Result<Option<&KeyIndex>> {
+        let Some(keys) = &self.keys else { return Ok(None) };
+        if let Some(index) = self.gone.get() {
+            return Ok(Some(index));
+        }
+        let index = KeyIndex::of(keys.columns())?;
+        Ok(Some(self.gone.get_or_init(|| index)))
+    }
+
+    /// The memory of both indexes.
+    fn index_bytes(&self) -> usize {
+        [&self.index, &self.gone].iter().filter_map(|index| index.get()).map(KeyIndex::bytes).sum()
     }
 
     /// This chunk and the next one as one.
@@ -209,6 +238,27 @@ impl Tail {
         Ok(Self { chunks, sealed: self.sealed })
     }
 
+    /// Looks keys up, each of them once, with the columns of the table's primary key.
+    pub fn find(&self, keys: &RecordBatch) -> Result<Found> {
+        let (schema, encoded) = (keys.schema(), encoded(keys.columns())?);
+        let (mut of, mut places, mut covers) = (Vec::new(), Vec::new(), vec![false; keys.num_rows()]);
+        for (at, held) in self.chunks.iter().enumerate() {
+            let index = held.chunk.index(&schema)?;
+            let gone = held.chunk.gone()?;
+            for (number, key) in encoded.iter().enumerate() {
+                for row in index.places(key).filter(|row| held.counts.as_ref().is_none_or(|counts| counts.value(*row)))
+                {
+                    of.push(number);
+                    places.push((at, row));
+                }
+                covers[number] |= gone.is_some_and(|gone| gone.places(key).next().is_some());
+            }
+        }
+        let batches: Vec<&RecordBatch> = self.chunks.iter().map(|held| &held.chunk.rows).collect();
+        let rows = if places.is_empty() { None } else { Some(interleave_record_batch(&batches, &places)?) };
+        Ok(Found { rows, of, covers })
+    }
+
     /// The rows, in the order of their changes.
     pub fn batches(&self) -> Result<Vec<RecordBatch>> {
         self.chunks.iter().map(Held::rows).collect()
@@ -263,7 +313,7 @@ impl Tail {
 
     /// The memory they take.
     pub fn bytes(&self) -> usize {
-        self.chunks.iter().map(|held| held.chunk.bytes + held.chunk.index.get().map_or(0, KeyIndex::bytes)).sum()
+        self.chunks.iter().map(|held| held.chunk.bytes + held.chunk.index_bytes()).sum()
     }
 }
 

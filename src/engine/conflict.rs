@@ -28,12 +28,13 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::definition::RelationDef;
 use crate::catalog::pg_type::PgType;
 use crate::engine::conflict::clause::ConflictAction;
+use crate::engine::conflict::group::Job;
 use crate::engine::delete::{own_columns, target_column};
 use crate::engine::hits::Hits;
-use crate::engine::insert::{TAIL_STATEMENT_BYTES_MAX, types_of};
+use crate::engine::insert::{TAIL_STATEMENT_BYTES_MAX, durability, files_of, types_of};
 use crate::engine::kept::Kept;
 use crate::engine::plan::{Planner, known_parameters};
-use crate::engine::returning::Returned;
+use crate::engine::returning::{Returned, plain_items};
 use crate::engine::rewrite::entries;
 use crate::engine::run::bound;
 use crate::engine::target::{FILE_COLUMN, ROW_COLUMN, Target};
@@ -44,15 +45,21 @@ use crate::error::Result;
 use crate::tables::{Change, FileWriter, Operation, Reads};
 
 mod clause;
+mod group;
 mod newcomers;
+mod setter;
 mod tail;
 
 pub(in crate::engine) use clause::Conflict;
+pub(in crate::engine) use group::Turns;
+pub(in crate::engine) use setter::Setter;
 
 /// What SET and WHERE call the proposed row.
 const EXCLUDED: &str = "excluded";
 /// The column with the number of a proposed row, from 0.
 const NUMBER_COLUMN: &str = "__number";
+/// A statement with more rows goes alone: so many keys are better looked up by a plan.
+const TURN_ROWS_MAX: usize = 1000;
 /// How an error names the rows that find no memory.
 const CONSUMER: &str = "INSERT ... ON CONFLICT";
 
@@ -62,7 +69,9 @@ pub(in crate::engine) struct Upsert<'a> {
     pub engine: &'a Engine,
     pub scope: &'a Scope,
     pub target: &'a Target,
-    pub conflict: &'a Conflict,
+    pub conflict: &'a Arc<Conflict>,
+    /// The clauses of DO UPDATE, if they are compiled already.
+    pub setter: Option<&'a Arc<Setter>>,
     pub insert: &'a ast::Insert,
     pub parameters: &'a [ScalarValue],
     pub cancel: &'a CancellationToken,
@@ -159,7 +168,7 @@ impl Engine {
     ) -> Result<LogicalPlan> {
         let overlay = self.overlay(scope, update).await?;
         let planner = Planner::new(scope, &overlay);
-        let values = assignments(&planner, target, &update.assignments, &pairs, parameters)?;
+        let values = assignments(&planner, target, &update.assignments, pairs.schema(), parameters)?;
         let pairs = match &update.selection {
             Some(condition) => {
                 let condition = planner.expression(condition.clone(), pairs.schema(), parameters)?;
@@ -178,6 +187,11 @@ impl Engine {
 impl Upsert<'_> {
     /// Carries it out. `rows` are those that it proposes, where it took no plan to know them.
     pub(in crate::engine) async fn run(&self, rows: Option<RecordBatch>) -> Result<Affected> {
+        if let Some(rows) = &rows
+            && let Some(affected) = self.in_turn(rows).await?
+        {
+            return Ok(affected);
+        }
         let proposed = self.proposed(rows).await?;
         let is_small = proposed.bytes() <= TAIL_STATEMENT_BYTES_MAX;
         if is_small && self.engine.config().uses_tails && self.conflict.keeps_key(&self.target.relation) {
@@ -201,6 +215,42 @@ impl Upsert<'_> {
         let plan = self.engine.insert_plan(self.scope, self.target, self.insert, &types).await?;
         let stream = self.engine.run_plan(self.scope, &bound(plan, self.parameters)?, self.cancel).await?;
         self.kept_checked(numbered(relation, stream)).await
+    }
+
+    /// Carries it out together with others that wait for the table; `None`, with nothing done, where it has to go alone.
+    async fn in_turn(&self, rows: &RecordBatch) -> Result<Option<Affected>> {
+        let Self { engine, scope, target, conflict, .. } = *self;
+        let relation = &target.relation;
+        let is_small = rows.num_rows() <= TURN_ROWS_MAX && rows.get_array_memory_size() <= TAIL_STATEMENT_BYTES_MAX;
+        let looks = conflict.keeps_key(relation) && !conflict.replaces_unseen(relation);
+        let is_plain = self.insert.returning.as_deref().is_none_or(|items| plain_items(target, items).is_some());
+        if !(is_small && looks && is_plain && engine.config().uses_tails && conflict.is_by_primary_key(relation)) {
+            return Ok(None);
+        }
+        files_of(scope, relation)?.check_writable()?;
+        let setter = match (&conflict.action, self.setter) {
+            (ConflictAction::Nothing, _) => None,
+            (ConflictAction::Update(_), Some(known)) => Some(Arc::clone(known)),
+            (ConflictAction::Update(update), None) => match engine.setter(scope, target, update, self.parameters) {
+                Some(setter) => Some(Arc::new(setter)),
+                None => return Ok(None),
+            },
+        };
+        let job = Job {
+            relation: Arc::clone(relation),
+            conflict: Arc::clone(conflict),
+            proposed: rows.clone(),
+            setter,
+            rules: engine.rules(scope, relation)?,
+            durability: durability(scope),
+            cancel: self.cancel.clone(),
+        };
+        let Some(written) = engine.upsert_in_turn(job).await? else { return Ok(None) };
+        scope.progress.wrote(written.num_rows());
+        let affected = written.num_rows() as u64;
+        let items = self.insert.returning.as_deref();
+        let returned = items.and_then(|items| plain_items(target, items)).map(|plain| plain.rows(&[written]));
+        Ok(Some(Affected { rows: affected, returned: returned.transpose()? }))
     }
 
     /// Writes the files again whose rows change.

@@ -52,7 +52,7 @@ impl Engine {
     pub fn new(config: EngineConfig, buffer: Arc<Buffer>) -> Result<Self> {
         let runtime = runtime(&config, buffer.stores())?;
         let template = Arc::new(template(&config, &runtime)?);
-        Ok(Self { runtime, template, buffer, config, rules: Mutex::default() })
+        Ok(Self { runtime, template, buffer, config, rules: Mutex::default(), turns: Arc::default() })
     }
 
     /// The limits the engine was set up with.

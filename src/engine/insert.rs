@@ -70,9 +70,14 @@ impl Engine {
         parameters: &[Option<PgType>],
     ) -> Result<(Described, Option<Direct>)> {
         let items = insert.returning.as_deref();
-        let direct = Direct::of(scope, insert, parameters);
+        let mut direct = Direct::of(scope, insert, parameters);
+        if let Some(direct) = &mut direct {
+            direct.compile(self, scope);
+        }
         let (target, known) = match &direct {
-            Some(direct) if !direct.looks() => (direct.target.clone(), direct.parameters.clone()),
+            Some(direct) if !direct.looks() || direct.setter.is_some() => {
+                (direct.target.clone(), direct.parameters.clone())
+            }
             _ => {
                 let (target, plan) = self.explained_insert(scope, insert, parameters).await?;
                 (target, known_parameters(&plan, parameters)?)
@@ -124,14 +129,17 @@ impl Engine {
             return match &direct.conflict {
                 None => self.insert_direct(scope, target, insert, rows, parameters, cancel).await,
                 Some(conflict) => {
-                    Upsert { engine: self, scope, target, conflict, insert, parameters, cancel }.run(Some(rows)).await
+                    let setter = direct.setter.as_ref().filter(|setter| setter.is_lasting);
+                    let upsert = Upsert { engine: self, scope, target, conflict, setter, insert, parameters, cancel };
+                    upsert.run(Some(rows)).await
                 }
             };
         }
         let target = target_of(scope, insert)?;
         if let Some(conflict) = Conflict::of(&target, insert)? {
-            let (target, conflict) = (&target, &conflict);
-            return Upsert { engine: self, scope, target, conflict, insert, parameters, cancel }.run(None).await;
+            let (target, conflict) = (&target, &Arc::new(conflict));
+            let upsert = Upsert { engine: self, scope, target, conflict, setter: None, insert, parameters, cancel };
+            return upsert.run(None).await;
         }
         let rows = self.insert_plan(scope, &target, insert, &types).await?;
         let keep = insert.returning.is_some();

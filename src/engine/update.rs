@@ -1,7 +1,7 @@
 //! UPDATE: files without matching rows stay; the others are written again with the matching rows changed.
 
-use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, ident, lit, when};
 use datafusion::sql::sqlparser::ast::{self, AssignmentTarget};
 use tokio_util::sync::CancellationToken;
@@ -123,7 +123,7 @@ impl Engine {
             Some(condition) => planner.expression(condition.clone(), scan.schema(), parameters)?,
             None => lit(true),
         };
-        let values = assignments(&planner, target, &update.assignments, &scan, parameters)?;
+        let values = assignments(&planner, target, &update.assignments, scan.schema(), parameters)?;
         let matching = LogicalPlanBuilder::from(scan).filter(predicate)?.build()?;
         Ok(UpdatePlan { values, matching })
     }
@@ -186,7 +186,7 @@ pub(in crate::engine) fn assignments(
     planner: &Planner<'_>,
     target: &Target,
     given: &[ast::Assignment],
-    over: &LogicalPlan,
+    over: &DFSchema,
     parameters: &[Option<PgType>],
 ) -> Result<Vec<Option<Filling>>> {
     let mut values = vec![None; target.relation.columns.len()];
@@ -211,9 +211,9 @@ pub(in crate::engine) fn assignments(
             true => Filling::Default,
             false => {
                 let typed = with_parameter_type(parameters.to_vec(), &value, &column.pg_type);
-                let value = planner.expression(value, over.schema(), &typed)?;
+                let value = planner.expression(value, over, &typed)?;
                 refuse_other_rows(&value)?;
-                refuse_text(&value, column, over.schema())?;
+                refuse_text(&value, column, over)?;
                 Filling::Given(value)
             }
         });

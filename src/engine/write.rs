@@ -34,7 +34,7 @@ mod checks;
 pub mod shape;
 
 pub(in crate::engine) use checks::RowChecks;
-pub(in crate::engine) use shape::KnownRules;
+pub(in crate::engine) use shape::{KnownRules, Rules};
 
 /// What a statement that writes did.
 pub struct Affected {
@@ -76,7 +76,14 @@ impl Engine {
         self.with_generated(scope, relation, plan)
     }
 
-    fn filled(&self, scope: &Scope, column: &ColumnDef, filling: &Filling, schema: &DFSchema) -> Result<Expr> {
+    /// The expression of a column's new value, over the columns of `schema`.
+    pub(in crate::engine) fn filled(
+        &self,
+        scope: &Scope,
+        column: &ColumnDef,
+        filling: &Filling,
+        schema: &DFSchema,
+    ) -> Result<Expr> {
         let target = column.pg_type.arrow();
         match filling {
             Filling::Given(value) => assigned(scope, value.clone(), column, schema),

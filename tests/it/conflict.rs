@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use crate::embedded::{database_without_tails, done, lines};
+use crate::embedded::{database, database_without_tails, done, lines};
 use crate::rows::told;
 use crate::server::Server;
 
@@ -46,6 +46,86 @@ async fn many_clients_that_upsert_the_same_keys_double_none_and_lose_none() {
     let keys = ROUNDS + 1;
     assert_eq!(won, keys as u64, "each key went in once");
     assert_eq!(told(&client, "SELECT count(*), count(DISTINCT k) FROM firsts").await, format!("{keys} | {keys}"));
+}
+
+/// Statements that wait for one table are carried out together: each finds what those before it have done, and what fails
+/// leaves nothing and fails alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_that_are_carried_out_together_do_not_disturb_each_other() {
+    let server = Server::start_with(&["--flush-interval-ms", "60"]);
+    let client = server.connect().await;
+    client.batch_execute("CREATE TABLE t (k int PRIMARY KEY, n int CHECK (n < 5000), g int)").await.unwrap();
+    client.batch_execute("INSERT INTO t SELECT k, 1 FROM generate_series(0, 7) AS g(k)").await.unwrap();
+    let mut clients = Vec::new();
+    for number in 0..12 {
+        let client = server.connect().await;
+        clients.push(tokio::spawn(async move {
+            let mut added = 0;
+            for round in 0..12 {
+                let (one, other) = ((number + round) % 5, 5 + round % 3);
+                let insert = format!("INSERT INTO t (k, n) VALUES ({one}, 1)");
+                let again = "ON CONFLICT (k) DO UPDATE SET n = t.n + excluded.n";
+                let (sql, expected) = match (number + round) % 8 {
+                    0 => (format!("{insert}, ({other}, 1) {again}"), Ok(2)),
+                    1 => (format!("{insert}, ({one}, 1) {again}"), Err("21000")),
+                    2 => (format!("INSERT INTO t VALUES ({one}, 4999) {again}"), Err("23514")),
+                    3 => (format!("{insert} ON CONFLICT (k) DO UPDATE SET n = t.n / (t.n - t.n)"), Err("22012")),
+                    4 => (format!("{insert} ON CONFLICT (k) DO UPDATE SET n = 0 WHERE t.n < 0 RETURNING k"), Ok(0)),
+                    5 => (format!("{insert} ON CONFLICT DO NOTHING"), Ok(0)),
+                    _ => (format!("{insert} {again} RETURNING t.n, k AS key"), Ok(1)),
+                };
+                match (client.execute(&sql, &[]).await, expected) {
+                    (Ok(rows), Ok(expected)) => {
+                        assert_eq!(rows, expected, "{sql}");
+                        added += rows;
+                    }
+                    (Err(error), Err(code)) => assert_eq!(error.code().unwrap().code(), code, "{sql}: {error:?}"),
+                    (outcome, expected) => panic!("{sql}: {outcome:?}, not {expected:?}"),
+                }
+            }
+            added
+        }));
+    }
+    let mut added = 0;
+    for client in clients {
+        added += client.await.unwrap();
+    }
+    let sums = "SELECT count(*), count(DISTINCT k), sum(n) FROM t";
+    assert_eq!(told(&client, sums).await, format!("8 | 8 | {}", added + 8));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_goes_before_its_turn_keeps_nobody_from_theirs() {
+    let (_folder, database) = database().await;
+    let session = database.session().unwrap();
+    done(&session, "CREATE TABLE t (k int PRIMARY KEY, n int)").await;
+    let upsert = "INSERT INTO t VALUES (1, 1) ON CONFLICT (k) DO UPDATE SET n = t.n + 1";
+    let (mut acknowledged, mut gone) = (0, 0);
+    for round in 0..40 {
+        let running: Vec<_> = (0..6)
+            .map(|_| {
+                let session = database.session().unwrap();
+                tokio::spawn(async move { session.sql(upsert).await.map(drop) })
+            })
+            .collect();
+        tokio::time::sleep(std::time::Duration::from_micros(round * 97 % 3000)).await;
+        for (number, task) in running.into_iter().enumerate() {
+            if number % 2 == 0 {
+                task.abort();
+            }
+            match task.await {
+                Ok(outcome) => {
+                    outcome.unwrap();
+                    acknowledged += 1;
+                }
+                Err(_) => gone += 1,
+            }
+        }
+    }
+    assert!(gone > 0 && acknowledged >= 120, "{acknowledged} acknowledged, {gone} gone");
+    done(&session, upsert).await;
+    let n: i64 = lines(&session, "SELECT n FROM t").await[0][0].parse().unwrap();
+    assert!((acknowledged + 1..=acknowledged + 1 + gone).contains(&n), "{n} of {acknowledged} and {gone}");
 }
 
 /// Money goes from account to account in one statement, through the tail, while rows are flushed, files written again and the

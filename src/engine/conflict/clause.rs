@@ -62,9 +62,12 @@ impl Conflict {
 }
 
 impl Conflict {
-    /// True where rows that are there change.
-    pub(in crate::engine) fn updates(&self) -> bool {
-        matches!(self.action, ConflictAction::Update(_))
+    /// What becomes of rows that are there, if they change.
+    pub(in crate::engine) fn update(&self) -> Option<&ast::DoUpdate> {
+        match &self.action {
+            ConflictAction::Update(update) => Some(update),
+            ConflictAction::Nothing => None,
+        }
     }
 
     /// True where rows that change keep the primary key, by which the tail tells them.
@@ -83,14 +86,22 @@ impl Conflict {
     /// is set to the proposed value, once.
     pub(in crate::engine) fn replaces_unseen(&self, relation: &RelationDef) -> bool {
         let ConflictAction::Update(update) = &self.action else { return false };
-        let (key, by) = (primary_key(relation), &self.keys[0]);
+        let key = primary_key(relation);
         let is_own = |column: &&ColumnDef| !key.contains(&column.name) && column.generated.is_none();
         let own: Vec<&ColumnDef> = relation.columns.iter().filter(is_own).collect();
         let is_replaced =
             |column: &&ColumnDef| update.assignments.iter().any(|assignment| takes_proposed(assignment, &column.name));
-        let is_by_key = key.len() == by.len() && key.iter().all(|column| by.contains(column));
         let is_whole = own.len() == update.assignments.len() && own.iter().all(is_replaced);
-        is_by_key && is_whole && update.selection.is_none()
+        is_whole && update.selection.is_none() && self.is_by_primary_key(relation)
+    }
+
+    /// True where the primary key alone tells which rows are in the way.
+    pub(super) fn is_by_primary_key(&self, relation: &RelationDef) -> bool {
+        let key = primary_key(relation);
+        match self.keys.as_slice() {
+            [by] => key.len() == by.len() && key.iter().all(|column| by.contains(column)),
+            _ => false,
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::catalog::definition::ColumnDef;
 use crate::catalog::pg_type::PgType;
 use crate::dialect;
 use crate::engine::assign::{is_assignable, unbounded};
-use crate::engine::conflict::Conflict;
+use crate::engine::conflict::{Conflict, Setter};
 use crate::engine::functions::cast::cast_array;
 use crate::engine::functions::value;
 use crate::engine::insert::cell::{Cell, cell};
@@ -30,7 +30,9 @@ use crate::error::{Error, Result};
 /// An INSERT whose rows are written out.
 pub struct Direct {
     pub(in crate::engine) target: Target,
-    pub(in crate::engine) conflict: Option<Conflict>,
+    pub(in crate::engine) conflict: Option<Arc<Conflict>>,
+    /// The clauses of DO UPDATE, where they are compiled and have no parameters.
+    pub(in crate::engine) setter: Option<Arc<Setter>>,
     /// Where the values of each column of the table come from.
     columns: Vec<Source>,
     /// How many rows there are.
@@ -56,7 +58,7 @@ impl Direct {
     /// `parameters` are the types that the client has given.
     pub(in crate::engine) fn of(scope: &Scope, insert: &ast::Insert, parameters: &[Option<PgType>]) -> Option<Self> {
         let target = target_of(scope, insert).ok()?;
-        let conflict = Conflict::of(&target, insert).ok()?;
+        let conflict = Conflict::of(&target, insert).ok()?.map(Arc::new);
         let (rows, count) = match &insert.source {
             Some(source) => written_rows(source).map(|rows| (rows, rows.len()))?,
             None => (&[][..], 1),
@@ -87,7 +89,7 @@ impl Direct {
             columns[*position] = Source::Cells(cells);
         }
         let seen = (Arc::clone(&scope.version.catalog), scope.search_path().to_vec());
-        Some(Self { target, conflict, columns, count, parameters: types, seen })
+        Some(Self { target, conflict, setter: None, columns, count, parameters: types, seen })
     }
 
     /// True where it still means the same in `scope`.
@@ -96,11 +98,17 @@ impl Direct {
         Arc::ptr_eq(catalog, &scope.version.catalog) && search_path == scope.search_path()
     }
 
-    /// True where it changes rows by what they hold: then its clauses take a plan.
+    /// Compiles the clauses of DO UPDATE, if it can be done without a plan.
+    pub(in crate::engine) fn compile(&mut self, engine: &Engine, scope: &Scope) {
+        let update = self.conflict.as_ref().filter(|_| self.looks()).and_then(|conflict| conflict.update());
+        self.setter = update.and_then(|update| engine.setter(scope, &self.target, update, &[])).map(Arc::new);
+    }
+
+    /// True where it changes rows by what they hold: what its clauses mean takes a plan to know, or [`Self::compile`].
     pub(in crate::engine) fn looks(&self) -> bool {
         self.conflict
             .as_ref()
-            .is_some_and(|conflict| conflict.updates() && !conflict.replaces_unseen(&self.target.relation))
+            .is_some_and(|conflict| conflict.update().is_some() && !conflict.replaces_unseen(&self.target.relation))
     }
 
     /// The rows, with generated columns, checked.

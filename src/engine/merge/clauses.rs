@@ -279,7 +279,7 @@ fn action(
     Ok(Some(match action {
         MergeAction::Delete { .. } => Action::Delete,
         MergeAction::Update(update) => {
-            Action::Update(assignments(planner, target, &update.assignments, over, parameters)?)
+            Action::Update(assignments(planner, target, &update.assignments, over.schema(), parameters)?)
         }
         MergeAction::Insert(insert) => {
             let values = match insert.kind {
