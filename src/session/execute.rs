@@ -13,7 +13,7 @@ use crate::engine::write::Affected;
 use crate::error::{Error, ErrorKind, Result};
 use crate::session::Session;
 use crate::session::reply::{Reply, Rows, RowsTag, Tag};
-use crate::session::statement::{Known, Prepared};
+use crate::session::statement::Prepared;
 
 /// Runs one statement.
 pub(super) async fn run(
@@ -36,10 +36,7 @@ pub(super) async fn run(
         Statement::Query(query) => session.query(&scope, query, prepared, parameters, cancel).await,
         Statement::Explain(explain) => session.explain(&scope, explain, parameters, cancel).await,
         Statement::Insert(insert) => {
-            let known = match &prepared.known {
-                Some(Known::Insert(direct)) => Some(direct),
-                Some(Known::Query(..)) | None => None,
-            };
+            let known = prepared.known_insert();
             Ok(affected(engine.insert(&scope, insert, known, parameters, cancel).await?, RowsTag::Insert))
         }
         Statement::Update(update) => {

@@ -51,6 +51,14 @@ impl Prepared {
     pub fn parsed(&self) -> &Parsed {
         &self.parsed
     }
+
+    /// What is known of an INSERT that needs no plan.
+    pub(crate) fn known_insert(&self) -> Option<&Direct> {
+        match &self.known {
+            Some(Known::Insert(direct)) => Some(direct),
+            Some(Known::Query(..)) | None => None,
+        }
+    }
 }
 
 impl Session {
