@@ -141,7 +141,7 @@ impl Engine {
     /// Carries out the statements of all who wait.
     async fn carry_out(&self, relation: &Arc<RelationDef>, lead: Lead) -> Result<()> {
         let right = self.buffer().own_rows(relation).await?;
-        let current = self.buffer().current();
+        let current = self.settled(relation).await?;
         let (mut able, mut rest) = (Vec::new(), Vec::new());
         for waiting in self.turns.take(relation.oid) {
             let checked = match waiting.job.cancel.is_cancelled() {

@@ -13,11 +13,11 @@ use roaring::RoaringTreemap;
 
 use crate::buffer::{Addition, DbVersion, Right, Rows, refuse_changed};
 use crate::catalog::definition::RelationDef;
-use crate::engine::{Engine, Scope};
 use crate::engine::conflict::{Outcome, Sight, Upsert};
 use crate::engine::insert::{durability, files_of};
 use crate::engine::kept::Kept;
 use crate::engine::write::Affected;
+use crate::engine::{Engine, Scope};
 use crate::error::{Error, Result};
 use crate::log::Effect;
 
