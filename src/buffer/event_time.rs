@@ -132,6 +132,11 @@ impl EventTime {
         })
     }
 
+    /// True where none of these partitions has brought rows since this time.
+    pub(super) fn is_silent_since(&self, names: &[String], since_ms: i64) -> bool {
+        names.iter().filter_map(|name| self.partitions.get(name)).all(|partition| partition.heard_ms < since_ms)
+    }
+
     /// What is known of a partition.
     pub(super) fn partition(&self, name: &str) -> Option<EventFact> {
         self.partitions.get(name).map(|partition| partition.fact)

@@ -44,6 +44,8 @@ struct Sight {
     watermark: EventWatermarkDef,
     time: Arc<EventTime>,
     watermark_micros: Option<i64>,
+    /// Partitions that were heard before this time are idle.
+    idle_before_ms: i64,
     /// Events after this one are too far ahead of the clock.
     future_micros: i64,
 }
@@ -77,7 +79,8 @@ impl Buffer {
         let (now_ms, time) = (self.clock.now().timestamp_millis(), self.current().event_time(relation)?);
         let watermark_micros = time.watermark_micros(table, now_ms);
         let future_micros = now_ms.saturating_add(table.max_future_ms()).saturating_mul(1000);
-        Some(Sight { table: relation.oid, watermark, time, watermark_micros, future_micros })
+        let idle_before_ms = table.idle_timeout_ms().map_or(i64::MIN, |timeout_ms| now_ms.saturating_sub(timeout_ms));
+        Some(Sight { table: relation.oid, watermark, time, watermark_micros, idle_before_ms, future_micros })
     }
 }
 
@@ -89,11 +92,13 @@ impl EventTurn {
 
     /// Judges rows. `partitions` are all partitions of the way in, those without a row here too; `of` gives each row's.
     pub fn judge(&self, rows: &RecordBatch, partitions: &[String], of: impl Fn(usize) -> usize) -> Result<Verdict> {
-        let Sight { time, watermark_micros, future_micros, .. } = &self.sight;
+        let Sight { time, watermark_micros, idle_before_ms, future_micros, .. } = &self.sight;
         let known: Vec<Option<EventFact>> = partitions.iter().map(|name| time.partition(name)).collect();
         let mut facts: Vec<EventFact> = known.iter().map(|fact| fact.unwrap_or_default()).collect();
-        // One that is new is spoken of in any case: it holds the watermark back from now on.
-        let mut speaks: Vec<bool> = known.iter().map(Option::is_none).collect();
+        // One that is new is spoken of in any case: it holds the watermark back from now on. So do all of a way in that comes
+        // back after a silence: which of them is read first must not make the others late.
+        let is_back = time.is_silent_since(partitions, *idle_before_ms);
+        let mut speaks: Vec<bool> = known.iter().map(|fact| is_back || fact.is_none()).collect();
         let (mut late, mut future_rows) = (Vec::with_capacity(rows.num_rows()), 0);
         for (row, micros) in self.sight.events(rows)?.iter().enumerate() {
             let fact = &mut facts[of(row)];

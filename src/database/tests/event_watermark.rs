@@ -5,8 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
+use crate::catalog::definition::SourceFormat;
 use crate::clock::Clock;
-use crate::ingest::{Accepted, Format, Payload};
+use crate::ingest::decode::DecodeLimits;
+use crate::ingest::{Accepted, Batch, Beside, Broken, Format, Payload, WayIn, accept};
 use crate::session::Delivery;
 
 const START: &str = "2026-01-01T00:00:00Z";
@@ -54,6 +56,27 @@ impl Bench {
         let session = self.database.session().unwrap();
         let table = session.ingest_target(&crate::catalog::name::ObjectName::bare("t")).unwrap();
         session.ingest(&table, Delivery { format: Format::NdJson, payload, key: None }).await.unwrap()
+    }
+
+    /// A row of a partition of a source, by the seconds of its event.
+    async fn take(&self, partition: &str, seconds: i64) {
+        let at = START.parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(seconds);
+        let bytes = serde_json::json!({ "id": seconds, "ts": at.to_rfc3339() }).to_string().into();
+        let payload = Payload { bytes, is_key: false, raw: None, place: None, before: 0, source: partition.into() };
+        let engine = self.database.server().engine();
+        let relations = engine.buffer().current();
+        let batch = Batch {
+            table: relations.catalog.relations().find(|relation| relation.name == "t").unwrap().oid,
+            format: Format::Json,
+            meaning: SourceFormat::Plain,
+            payloads: vec![payload],
+            way: WayIn { name: "source".to_owned(), partitions: vec!["a".into(), "b".into()] },
+            broken: Broken::Fails,
+            limits: DecodeLimits { depth_max: 10, bytes_max: 1000 },
+            beside: Beside::default(),
+            key: None,
+        };
+        accept(engine, &|| engine.background_scope(), batch).await.unwrap();
     }
 
     /// The watermark in seconds after the start, late rows, rows ahead of the clock.
@@ -158,6 +181,29 @@ async fn statements_move_the_watermark_and_lose_nothing() {
     assert_eq!(bench.facts().await, "- 0 0");
     bench.send(&[(11, Some(7))]).await;
     assert_eq!(bench.facts().await, "6 0 0");
+}
+
+/// A source whose broker was away: the partition that is read first does not make the others late.
+#[tokio::test]
+async fn partitions_that_come_back_together_wait_for_each_other() {
+    let bench = Bench::new().await;
+    bench.sql(&table("late = 'drop'")).await;
+    bench.take("a", 0).await;
+    assert_eq!(bench.facts().await, "- 0 0", "the other one has said nothing");
+    bench.take("b", 1).await;
+    assert_eq!(bench.facts().await, "-5 0 0");
+    bench.clock.advance(Duration::from_secs(600));
+    assert_eq!(bench.facts().await, "-5 0 0");
+    bench.take("a", 590).await;
+    assert_eq!(bench.facts().await, "-4 0 0", "b has its time again");
+    bench.take("b", 2).await;
+    assert_eq!(bench.facts().await, "-3 0 0");
+    bench.clock.advance(Duration::from_secs(59));
+    bench.take("a", 600).await;
+    bench.clock.advance(Duration::from_secs(2));
+    assert_eq!(bench.facts().await, "595 0 0", "b is idle while the source goes on");
+    bench.take("b", 3).await;
+    assert_eq!(bench.facts().await, "595 1 0");
 }
 
 /// Many requests at once: each row is stored, late or refused once, and the watermark seen from outside only rises.
