@@ -116,6 +116,21 @@ fn the_watermark_is_the_least_of_the_partitions_that_are_not_idle() {
 }
 
 #[test]
+fn what_time_has_brought_while_a_change_was_on_its_way_stays() {
+    let mut bench = Bench::new(&[("idle_timeout", "60000")]);
+    bench.land(&[("a", Some(100)), ("b", Some(80))]);
+    bench.now_ms += 60_000;
+    bench.land(&[("a", Some(200))]);
+    let notes = vec![note(bench.relation.oid, "b", Some(90))];
+    let on_its_way = judged(&bench.times, &bench.relation, bench.now_ms, notes);
+    assert_eq!(bench.watermark(), Some(75));
+    bench.now_ms += 1;
+    assert_eq!(bench.watermark(), Some(195), "b is idle");
+    bench.times.hear_change(&on_its_way, bench.now_ms, &bench.catalog.snapshot());
+    assert_eq!(bench.watermark(), Some(195));
+}
+
+#[test]
 fn without_a_timeout_nobody_is_idle() {
     let mut bench = Bench::new(&[("idle_timeout", "0")]);
     bench.land(&[("a", Some(100)), ("b", Some(10))]);

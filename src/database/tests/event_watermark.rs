@@ -11,33 +11,37 @@ use crate::ingest::decode::DecodeLimits;
 use crate::ingest::{Accepted, Batch, Beside, Broken, Format, Payload, WayIn, accept};
 use crate::session::Delivery;
 
+const TINY: u64 = 1;
+const LARGE: u64 = 64 << 20;
 const START: &str = "2026-01-01T00:00:00Z";
 
 struct Bench {
     folder: tempfile::TempDir,
     clock: Clock,
+    log_segment_bytes: u64,
     database: Arc<Database>,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    /// Where the log keeps its changes, a start reads what they said; with tiny segments, what was said again.
+    async fn new(log_segment_bytes: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::manual(START.parse::<DateTime<Utc>>().unwrap());
-        let database = Self::open(&folder, &clock).await;
-        Self { folder, clock, database }
+        let database = Self::open(&folder, &clock, log_segment_bytes).await;
+        Self { folder, clock, log_segment_bytes, database }
     }
 
-    async fn open(folder: &tempfile::TempDir, clock: &Clock) -> Arc<Database> {
-        let config = Config { flush_interval_ms: 3_600_000, log_segment_bytes: 1, ..Config::in_folder(folder.path()) };
+    async fn open(folder: &tempfile::TempDir, clock: &Clock, log_segment_bytes: u64) -> Arc<Database> {
+        let config = Config { flush_interval_ms: 3_600_000, log_segment_bytes, ..Config::in_folder(folder.path()) };
         Database::open_with(config, clock.clone()).await.unwrap()
     }
 
     async fn restart(self) -> Self {
-        let Self { folder, clock, database } = self;
+        let Self { folder, clock, log_segment_bytes, database } = self;
         database.close().await.unwrap();
         drop(database);
-        let database = Self::open(&folder, &clock).await;
-        Self { folder, clock, database }
+        let database = Self::open(&folder, &clock, log_segment_bytes).await;
+        Self { folder, clock, log_segment_bytes, database }
     }
 
     async fn sql(&self, sql: &str) {
@@ -101,7 +105,7 @@ fn table(options: &str) -> String {
 #[tokio::test]
 async fn late_rows_are_stored_left_out_or_put_aside() {
     for policy in ["update", "drop", "side"] {
-        let mut bench = Bench::new().await;
+        let mut bench = Bench::new(TINY).await;
         bench.sql(&table(&format!("late = '{policy}'"))).await;
         assert_eq!(bench.facts().await, "- 0 0");
         // The rows of one change are judged by the watermark before it, and there is none yet.
@@ -135,7 +139,7 @@ async fn late_rows_are_stored_left_out_or_put_aside() {
 
 #[tokio::test]
 async fn an_event_ahead_of_the_clock_moves_nothing() {
-    let bench = Bench::new().await;
+    let bench = Bench::new(LARGE).await;
     bench.sql(&table("late = 'drop'")).await;
     let sent = bench.send(&[(1, Some(61)), (2, Some(0)), (3, Some(100_000_000))]).await;
     assert_eq!((sent.rows, sent.late_rows, sent.future_rows), (3, 0, 2));
@@ -154,7 +158,7 @@ async fn an_event_ahead_of_the_clock_moves_nothing() {
 
 #[tokio::test]
 async fn statements_move_the_watermark_and_lose_nothing() {
-    let mut bench = Bench::new().await;
+    let mut bench = Bench::new(LARGE).await;
     bench.sql(&table("late = 'drop'")).await;
     bench.sql(&format!("INSERT INTO t VALUES (1, '{START}'), (2, timestamptz '{START}' + interval '1 hour')")).await;
     assert_eq!(bench.facts().await, "-5 0 0", "also statements may be ahead of the clock");
@@ -186,7 +190,7 @@ async fn statements_move_the_watermark_and_lose_nothing() {
 /// A source whose broker was away: the partition that is read first does not make the others late.
 #[tokio::test]
 async fn partitions_that_come_back_together_wait_for_each_other() {
-    let bench = Bench::new().await;
+    let bench = Bench::new(LARGE).await;
     bench.sql(&table("late = 'drop'")).await;
     bench.take("a", 0).await;
     assert_eq!(bench.facts().await, "- 0 0", "the other one has said nothing");
@@ -209,7 +213,7 @@ async fn partitions_that_come_back_together_wait_for_each_other() {
 /// Many requests at once: each row is stored, late or refused once, and the watermark seen from outside only rises.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_beside_each_other_are_judged_in_turn() {
-    let bench = Arc::new(Bench::new().await);
+    let bench = Arc::new(Bench::new(LARGE).await);
     bench.sql(&table("late = 'side'")).await;
     bench.send(&[(0, Some(-5000))]).await;
     let mut tasks = tokio::task::JoinSet::new();
