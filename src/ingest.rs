@@ -11,6 +11,7 @@ mod dead_letter;
 pub mod decode;
 mod evolution;
 mod late;
+mod outdated;
 mod side_table;
 pub mod sources;
 

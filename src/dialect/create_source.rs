@@ -39,7 +39,7 @@ impl SourceStatement {
     }
 }
 
-/// `CREATE SOURCE s [(columns, WATERMARK FOR c AS e)] [INTO t] WITH (...) [FORMAT f] [ENCODE e]`
+/// `CREATE SOURCE s [(columns, WATERMARK FOR c AS e)] [INTO t] WITH (...) [FORMAT f] [ENCODE e] [SEQUENCE BY c]`
 #[derive(Clone)]
 pub struct CreateSource {
     /// The source's name.
@@ -56,6 +56,8 @@ pub struct CreateSource {
     pub format: SourceFormat,
     /// ENCODE
     pub encoding: SourceEncoding,
+    /// SEQUENCE BY: the column that says which of two rows with one key is the newer.
+    pub sequence: Option<String>,
 }
 
 /// `ALTER SOURCE [IF EXISTS] s ...`
@@ -134,7 +136,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Option<Statement>> {
         Some(Some(_)) => SourceEncoding::Parquet,
         Some(None) => return Err(reader.unexpected_for("JSON, CSV or PARQUET")),
     };
-    let create = CreateSource { name, if_not_exists, table, into, options, format, encoding };
+    let sequence = reader.accept("sequence by").then(|| reader.identifier()).transpose()?;
+    let create = CreateSource { name, if_not_exists, table, into, options, format, encoding, sequence };
     Ok(Some(Statement::Source(SourceStatement::Create(Box::new(create)))))
 }
 

@@ -18,13 +18,16 @@ use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource, TableType};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableSource, TableType, ident};
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
+use tokio_util::sync::CancellationToken;
 
 use crate::buffer::{DbVersion, Tail};
+use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
+use crate::engine::Engine;
 use crate::error::Result;
 use crate::tables::LakeScan;
 
@@ -64,6 +67,26 @@ pub(in crate::engine) fn with_keys(
     let table = provider_as_source(Arc::new(MemTable::try_new(keys.schema(), vec![vec![keys]])?));
     let keys = LogicalPlanBuilder::scan("keys", table, None)?.build()?;
     Ok(LogicalPlanBuilder::from(rows).join(keys, kind, (columns(name), columns("keys")), None)?.build()?)
+}
+
+impl Engine {
+    /// The rows of a table that have one of these keys, as they are now: the columns of the key, and one more.
+    pub async fn rows_with_keys(
+        &self,
+        relation: &RelationDef,
+        keys: RecordBatch,
+        column: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<RecordBatch>> {
+        let scope = self.background_scope();
+        let rows = LogicalPlanBuilder::scan("present", table_source(&scope.version, relation.oid)?, None)?.build()?;
+        let names: Vec<String> = keys.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let wanted = names.iter().map(String::as_str).chain([column]).map(ident);
+        // Not by their own names: the one more may be of the key.
+        let wanted = wanted.enumerate().map(|(at, column)| column.alias(format!("__{at}")));
+        let found = with_keys(rows, "present", keys, JoinType::LeftSemi)?;
+        self.collect(&scope, &LogicalPlanBuilder::from(found).project(wanted)?.build()?, cancel).await
+    }
 }
 
 /// The tail of a table as something that can be scanned.

@@ -12,6 +12,7 @@ use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ingest::decode::{DecodeLimits, Decoded, Refused, Work, decode};
 use crate::ingest::late::{self, Judged};
+use crate::ingest::outdated::{Changes, Current, without_outdated};
 use crate::ingest::{Broken, Format, Payload, WayIn, dead_letter, evolution};
 use crate::log::{Durability, Effect};
 use crate::metrics::Counter;
@@ -25,6 +26,8 @@ pub struct Batch {
     pub table: Oid,
     pub format: Format,
     pub meaning: SourceFormat,
+    /// The column that says which of two rows with one key is the newer.
+    pub sequence: Option<String>,
     pub payloads: Vec<Payload>,
     pub way: WayIn,
     pub broken: Broken,
@@ -71,8 +74,8 @@ pub struct Accepted {
 /// batch is there, but for columns that were made for it. `scope` gives what an attempt sees, and as whom.
 pub async fn accept(engine: &Arc<Engine>, scope: &(dyn Fn() -> Scope + Send + Sync), batch: Batch) -> Result<Accepted> {
     engine.buffer().refuse_when_full()?;
-    let Batch { table, format, meaning, payloads, way, broken, limits, beside, key } = batch;
-    let work = Arc::new(Work { format, meaning, payloads, broken, limits });
+    let Batch { table, format, meaning, sequence, payloads, way, broken, limits, beside, key } = batch;
+    let work = Arc::new(Work { format, meaning, sequence, payloads, broken, limits });
     let mut added_columns = Vec::new();
     for attempt in 1.. {
         let claimed = match key.as_deref().map(|key| engine.buffer().claim(table, key)).transpose()? {
@@ -151,7 +154,7 @@ async fn add(
     claimed: Option<ClaimedKey>,
 ) -> Result<Accepted> {
     let Adding { relation, work, way, beside } = adding;
-    let Decoded { rows, payloads, deleted, records, refused, ignored_fields, .. } = decoded;
+    let Decoded { rows, payloads, deleted, newness, records, refused, ignored_fields, .. } = decoded;
     let refused = [beside.refused.clone(), refused].concat();
     let mut accepted =
         Accepted { rows: records, records, dead_letters: refused.len() as u64, ignored_fields, ..Accepted::default() };
@@ -174,6 +177,18 @@ async fn add(
             (kept, aside, verdict.notes, Some(turn))
         }
     };
+    let (rows, deleted, noted, mut rights) = match (deleted, work.sequence.as_deref().zip(newness)) {
+        (None, _) => (rows, None, Vec::new(), Vec::new()),
+        // Who reads rows to replace them must not find that others replace them meanwhile.
+        (Some(deleted), None) => (rows, Some(deleted), Vec::new(), vec![engine.buffer().share_rows(relation).await?]),
+        (Some(deleted), Some((sequence, newness))) => {
+            let changes = Changes { rows, deleted, newness };
+            let Current { rows, deleted, beside, rights } =
+                without_outdated(engine, relation, sequence, changes).await?;
+            (rows, Some(deleted), beside, rights)
+        }
+    };
+    rights.extend(turn.map(Right::Judge));
     let effect = if is_keyed { Effect::Upsert } else { Effect::Insert };
     let rows = std::iter::once((Arc::clone(relation), effect, rows));
     let deleted = deleted.map(|keys| (Arc::clone(relation), Effect::Delete, keys));
@@ -181,13 +196,10 @@ async fn add(
     let others = others.map(|(table, rows)| (table, Effect::Insert, rows));
     let rows =
         rows.chain(deleted).chain(others).map(|(table, effect, rows)| Rows { table, effect, batches: vec![rows] });
-    let rows = rows.collect();
-    // Who reads rows to replace them must not find that others replace them meanwhile.
-    let right = if is_keyed { Some(engine.buffer().share_rows(relation).await?) } else { None };
+    let rows = rows.chain(noted).collect();
     let position = |(name, value): &(String, i64)| (relation.oid, name.clone(), *value);
     let positions = beside.positions.iter().map(position).collect();
     let key = claimed.map(|claimed| (claimed, i64::try_from(accepted.dead_letters).unwrap_or(i64::MAX)));
-    let rights = right.into_iter().chain(turn.map(Right::Judge)).collect();
     let addition = Addition { rows, positions, key, events, rights };
     accepted.lsn = engine.buffer().add(addition, Durability::Synced).await?.0;
     engine.buffer().metrics().add(Counter::LateRows, accepted.late_rows);

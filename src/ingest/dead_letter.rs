@@ -17,7 +17,7 @@ const COMMENT: &str = "records that could not be stored";
 
 /// The table for the dead letters of `relation`.
 pub(super) async fn table_of(engine: &Arc<Engine>, relation: &RelationDef) -> Result<Arc<RelationDef>> {
-    side_table(engine, relation, SUFFIX, COMMENT, columns()).await.and_then(fitting)
+    side_table(engine, relation, SUFFIX, COMMENT, columns(), &[]).await.and_then(fitting)
 }
 
 fn columns() -> Vec<ColumnDef> {

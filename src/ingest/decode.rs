@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use bytes::Bytes;
 
 use crate::catalog::definition::{RelationDef, SourceFormat};
@@ -112,6 +112,8 @@ impl DecodeLimits {
 pub struct Work {
     pub format: Format,
     pub meaning: SourceFormat,
+    /// The column that says which of two rows with one key is the newer.
+    pub sequence: Option<String>,
     pub payloads: Vec<Payload>,
     pub broken: Broken,
     pub limits: DecodeLimits,
@@ -126,6 +128,8 @@ pub struct Decoded {
     pub payloads: Vec<usize>,
     /// Keys whose rows go, each once and none of them a key of `rows`: the columns of the primary key.
     pub deleted: Option<RecordBatch>,
+    /// How new the rows are, and the keys that go, where a column says it.
+    pub newness: Option<[Newness; 2]>,
     /// The records that are neither refused nor ignored.
     pub records: u64,
     /// The records that are no rows, in the order in which they came.
@@ -134,6 +138,15 @@ pub struct Decoded {
     pub new_fields: Vec<NewField>,
     /// Fields without a column, and how many records had each.
     pub ignored_fields: BTreeMap<String, u64>,
+}
+
+/// How new changes are.
+#[derive(Clone, Debug)]
+pub struct Newness {
+    /// The value of each; NULL where it has none.
+    pub sequence: ArrayRef,
+    /// True where it counts whatever the table holds.
+    pub is_free: BooleanArray,
 }
 
 /// A record that cannot be stored.
@@ -162,7 +175,16 @@ pub fn decode(engine: &Engine, scope: &Scope, relation: &RelationDef, work: &Wor
     }
     let Gathered { rows, payloads, refused, new_fields, ignored_fields } = gathered(engine, scope, relation, work)?;
     let refused = refused.into_iter().map(|(_, refused)| refused).collect();
-    Ok(Decoded { records: rows.num_rows() as u64, rows, payloads, deleted: None, refused, new_fields, ignored_fields })
+    Ok(Decoded {
+        records: rows.num_rows() as u64,
+        rows,
+        payloads,
+        deleted: None,
+        newness: None,
+        refused,
+        new_fields,
+        ignored_fields,
+    })
 }
 
 /// Every record as a row.

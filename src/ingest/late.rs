@@ -94,7 +94,7 @@ async fn table_of(engine: &Arc<Engine>, relation: &RelationDef) -> Result<Arc<Re
     let own = relation.columns.iter().map(|column| (column.name.as_str(), column.pg_type.clone()));
     let wanted: Vec<(&str, PgType)> = own.chain(LATE_COLUMNS).collect();
     let columns = (1..).zip(&wanted).map(|(number, (name, pg_type))| ColumnDef::new(number, *name, pg_type.clone()));
-    let found = side_table(engine, relation, SUFFIX, COMMENT, columns.collect()).await?;
+    let found = side_table(engine, relation, SUFFIX, COMMENT, columns.collect(), &[]).await?;
     let fits = |(name, pg_type): &(&str, PgType)| found.column(name).is_none_or(|held| held.pg_type == *pg_type);
     if found.table().is_none() || !wanted.iter().all(fits) {
         let message = format!("\"{}\" cannot take late rows: its columns are others", found.name);

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::catalog::definition::{ColumnDef, RelationDef, RelationKind, TableDef};
+use crate::catalog::definition::{ColumnDef, ConstraintDef, ConstraintKind, RelationDef, RelationKind, TableDef};
 use crate::catalog::name::{NAME_BYTES_MAX, Oid};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The table whose name is that of `relation` and the suffix, in its schema; it is made if it is not there, with the same owner.
+/// The table whose name is that of `relation` and the suffix, in its schema; it is made if it is not there, with the same owner
+/// and this primary key, if any.
 pub(super) async fn side_table(
     engine: &Arc<Engine>,
     relation: &RelationDef,
     suffix: &str,
     comment: &str,
     columns: Vec<ColumnDef>,
+    key: &[String],
 ) -> Result<Arc<RelationDef>> {
     let end = relation.name.floor_char_boundary(NAME_BYTES_MAX - suffix.len());
     let name = format!("{}{suffix}", &relation.name[..end]);
@@ -22,7 +24,11 @@ pub(super) async fn side_table(
         return Ok(found);
     }
     let location = engine.new_location(&name)?;
-    let table = TableDef { location: location.as_str().trim_end_matches('/').to_owned(), ..TableDef::default() };
+    let mut table = TableDef { location: location.as_str().trim_end_matches('/').to_owned(), ..TableDef::default() };
+    if !key.is_empty() {
+        let kind = ConstraintKind::PrimaryKey { columns: key.to_vec() };
+        table.constraints.push(ConstraintDef { oid: Oid::NONE, name: format!("{name}_pkey"), kind });
+    }
     let new = RelationDef {
         oid: Oid::NONE,
         schema: relation.schema,

@@ -74,6 +74,7 @@ impl Session {
             table: table.oid,
             format,
             meaning: SourceFormat::Plain,
+            sequence: None,
             payloads: vec![payload],
             way: WayIn { name: HTTP.to_owned(), partitions: Vec::new() },
             broken: Broken::Fails,

@@ -77,6 +77,7 @@ impl Session {
                 connector: checked.connector,
                 format: create.format,
                 encoding: create.encoding,
+                sequence: create.sequence.clone(),
                 options: checked.options.clone(),
                 secrets: checked.secrets.clone(),
                 pause: None,

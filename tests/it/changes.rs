@@ -136,6 +136,75 @@ async fn envelopes_in_files_are_applied_once_over_kills() {
     assert_eq!(server.terminate(), Some(0));
 }
 
+/// Out of order: of each key the newest change counts, whatever the batches and the kills; deletions that say nothing of how new
+/// they are count as they come.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_sequence_the_newest_change_of_a_key_counts() {
+    use rand::{RngExt, SeedableRng};
+    let (mut server, folder, client) = started().await;
+    let folder = folder.path();
+    let columns = "(id bigint PRIMARY KEY, text text, n int)";
+    for (what, code) in [
+        ("WITH ({path}) SEQUENCE BY n", "0A000"),
+        ("WITH ({path}) FORMAT UPSERT SEQUENCE BY no", "42703"),
+        ("WITH ({path}) FORMAT UPSERT SEQUENCE n", "42601"),
+    ] {
+        let error = failed(&client, &source("t", folder, &format!("{columns} {what}"))).await;
+        assert!(error.starts_with(code), "{what}: {error}");
+    }
+    let create = format!("{columns} WITH ({{path}}, batch_rows = 20) FORMAT DEBEZIUM SEQUENCE BY n");
+    client.batch_execute(&source("t", folder, &create)).await.unwrap();
+    for change in ["RENAME COLUMN n TO m", "DROP COLUMN n"] {
+        let error = failed(&client, &format!("ALTER TABLE t {change}")).await;
+        assert!(error.starts_with("2BP01") && error.contains("source t depends on it"), "{change}: {error}");
+    }
+    let mut random = rand::rngs::SmallRng::seed_from_u64(3);
+    let (mut rows, mut graves) = (BTreeMap::<i64, (i64, String)>::new(), BTreeMap::<i64, i64>::new());
+    for round in 0..5 {
+        let mut lines = String::new();
+        for step in 0..600 {
+            let (id, n) = (random.random_range(0..30), 1000 * round + random.random_range(0..2500));
+            let newest = rows.get(&id).map(|row| row.0).max(graves.get(&id).copied());
+            let text = format!("{round}/{step}");
+            match random.random_range(0..10) {
+                0 => {
+                    lines += &format!("{{\"op\":\"d\",\"before\":{{\"id\":{id}}}}}\n");
+                    (rows.remove(&id), graves.remove(&id));
+                }
+                1..4 => {
+                    lines += &format!("{{\"op\":\"d\",\"before\":{{\"id\":{id},\"n\":{n}}}}}\n");
+                    if newest.is_none_or(|newest| n >= newest) {
+                        (rows.remove(&id), graves.insert(id, n));
+                    }
+                }
+                _ => {
+                    lines += &format!("{{\"op\":\"c\",\"after\":{{\"id\":{id},\"n\":{n},\"text\":\"{text}\"}}}}\n");
+                    if newest.is_none_or(|newest| n >= newest) {
+                        (rows.insert(id, (n, text)), graves.remove(&id));
+                    }
+                }
+            }
+        }
+        put(folder, &format!("{round}.json"), lines);
+        tokio::time::sleep(std::time::Duration::from_millis(100 + 61 * round as u64)).await;
+        server.kill_and_restart();
+        let client = server.connect().await;
+        arrives(&client, "SELECT count(*) FROM \"t$files\" WHERE finished", round + 1).await;
+        let texts = rows.iter().map(|(id, (_, text))| (*id, text.clone())).collect::<BTreeMap<_, _>>();
+        assert_eq!(held(&client, "t").await, texts, "round {round}");
+        let deleted = client.query("SELECT id, n::bigint FROM t$deleted", &[]).await.unwrap();
+        let deleted: BTreeMap<i64, i64> = deleted.iter().map(|row| (row.get(0), row.get(1))).collect();
+        assert_eq!(deleted, graves, "round {round}");
+        if round % 2 == 0 {
+            client.batch_execute("FLUSH TABLE t").await.unwrap();
+        }
+    }
+    let client = server.connect().await;
+    // A row that does not say how new it is goes aside.
+    put(folder, "last.json", "{\"op\":\"c\",\"after\":{\"id\":1,\"text\":\"x\"}}\n");
+    arrives(&client, "SELECT count(*) FROM t$dead_letter WHERE reason LIKE '23502%'", 1).await;
+}
+
 /// Random changes of few rows, as Debezium tells them, and what is left of them.
 pub struct Model {
     random: rand::rngs::SmallRng,

@@ -23,6 +23,9 @@ pub struct SourceDef {
     pub connector: ConnectorKind,
     pub format: SourceFormat,
     pub encoding: SourceEncoding,
+    /// The column that says which of two rows with one key is the newer; without one, the later one is.
+    #[serde(default)]
+    pub sequence: Option<String>,
     /// The options of WITH, checked when they were set.
     pub options: BTreeMap<String, String>,
     /// The options that nobody is shown.

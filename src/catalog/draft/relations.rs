@@ -81,6 +81,7 @@ impl Draft {
             table.constraints = std::mem::take(&mut table.constraints).into_iter().filter_map(kept).collect();
         }
         self.refuse_change_of_key(&held, &new)?;
+        self.refuse_change_of_sequence(&held, &new)?;
         self.put_checked(new)?;
         Ok(())
     }

@@ -6,6 +6,7 @@ use crate::catalog::definition::{RelationDef, SourceDef, SourceFormat, TableDef}
 use crate::catalog::dependency::{describe, describe_source};
 use crate::catalog::draft::{Draft, Object};
 use crate::catalog::name::Oid;
+use crate::catalog::pg_type::PgType;
 use crate::error::{Error, ErrorKind, Result};
 
 impl Draft {
@@ -21,6 +22,9 @@ impl Draft {
         }
         if let Some(table) = self.relation_by_oid(source.table).filter(|_| source.format != SourceFormat::Plain) {
             require_key(&table)?;
+        }
+        if let Some((table, column)) = self.relation_by_oid(source.table).zip(source.sequence.as_deref()) {
+            require_sequence(&table, column, source.format)?;
         }
         source.oid = self.allocate_oid()?;
         let oid = source.oid;
@@ -42,6 +46,21 @@ impl Draft {
         let source = self.existing_source(oid)?;
         self.take_source(oid);
         Ok(source)
+    }
+
+    /// An error where the column would go, or be another one, by which a source tells rows that are newer.
+    pub(super) fn refuse_change_of_sequence(&self, old: &RelationDef, new: &RelationDef) -> Result<()> {
+        let held = |relation: &RelationDef, name: &str| {
+            relation.column(name).map(|column| (column.number, column.pg_type.clone(), column.generated.clone()))
+        };
+        let of_table = self.sources().filter(|source| source.table == old.oid);
+        let mut sequences = of_table.filter_map(|source| Some((source, source.sequence.as_deref()?)));
+        let Some((source, column)) = sequences.find(|(_, column)| held(old, column) != held(new, column)) else {
+            return Ok(());
+        };
+        let (table, source) = (describe(self, old), describe_source(self, source));
+        let message = format!("cannot change column \"{column}\" of {table} because {source} depends on it");
+        Err(Error::new(ErrorKind::DependentObjectsStillExist, message).hint("Drop the source first."))
     }
 
     /// An error where a table's key would change while a source finds rows by it.
@@ -76,6 +95,23 @@ impl Draft {
         self.touched.insert(Object::Source(oid));
         self.working.remove_source(oid);
     }
+}
+
+/// An error where that column cannot tell which row is the newer.
+fn require_sequence(table: &RelationDef, name: &str, format: SourceFormat) -> Result<()> {
+    if format == SourceFormat::Plain {
+        return Err(Error::unsupported("SEQUENCE BY needs FORMAT UPSERT or DEBEZIUM")
+            .hint("FORMAT PLAIN adds every record as a row."));
+    }
+    let Some(column) = table.column(name) else {
+        let message = format!("column \"{name}\" of relation \"{}\" does not exist", table.name);
+        return Err(Error::new(ErrorKind::UndefinedColumn, message));
+    };
+    if column.generated.is_some() || matches!(column.pg_type, PgType::Json | PgType::Jsonb | PgType::Array(_)) {
+        return Err(Error::unsupported(format!("rows cannot be told apart by column \"{name}\""))
+            .hint("SEQUENCE BY takes a column that records carry: a number, a time or a text."));
+    }
+    Ok(())
 }
 
 /// An error where rows of the table cannot be found by a key that records carry.

@@ -73,6 +73,7 @@ impl Bench {
             table: relations.catalog.relations().find(|relation| relation.name == "t").unwrap().oid,
             format: Format::Json,
             meaning: SourceFormat::Plain,
+            sequence: None,
             payloads: vec![payload],
             way: WayIn { name: "source".to_owned(), partitions: vec!["a".into(), "b".into()] },
             broken: Broken::Fails,

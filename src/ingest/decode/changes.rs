@@ -2,15 +2,14 @@
 //!
 //! A record is first read for what it does: a row that takes the place of the one with its key, a key whose row goes, or
 //! both, where a row changes its key. Rows are decoded for the table, keys for its key columns alone; each stays with the
-//! record that it is of. Invariants: of several changes of one key in a batch the last record counts, also over a row and a
+//! record that it is of. Invariants: of several changes of one key in a batch the last record counts, or the newest ([`winners`]), also over a row and a
 //! deletion; of a record that is refused nothing is done, and it is refused once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::row::Row;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
@@ -22,9 +21,13 @@ use crate::catalog::definition::{ColumnDef, RelationDef, RelationKind, SourceFor
 use crate::engine::{Engine, Scope};
 use crate::error::{Error, ErrorKind, Result};
 
+mod winners;
+
+use winners::winners;
+
 /// Decodes payloads that change rows by key.
 pub(super) fn decode(engine: &Engine, scope: &Scope, relation: &RelationDef, work: &Work) -> Result<Decoded> {
-    let keys = KeyColumns::of(relation)?;
+    let keys = KeyColumns::of(relation, work.sequence.as_deref())?;
     let Told { rows, keys: gone, refused, payloads } = match work.meaning {
         SourceFormat::Debezium => events(work),
         SourceFormat::Plain | SourceFormat::Upsert => rows_and_keys(work, &keys.names),
@@ -33,7 +36,16 @@ pub(super) fn decode(engine: &Engine, scope: &Scope, relation: &RelationDef, wor
     if !rows.gathered.new_fields.is_empty() {
         let Gathered { rows, new_fields, ignored_fields, .. } = rows.gathered;
         let (refused, payloads) = (Vec::new(), Vec::new());
-        return Ok(Decoded { rows, payloads, deleted: None, records: 0, refused, new_fields, ignored_fields });
+        return Ok(Decoded {
+            rows,
+            payloads,
+            deleted: None,
+            newness: None,
+            records: 0,
+            refused,
+            new_fields,
+            ignored_fields,
+        });
     }
     let mut gone = gone.decode(engine, scope, &keys.keys, Format::Json, work)?;
     // Of a record that is refused for its row the key does not go, and the other way round.
@@ -43,12 +55,18 @@ pub(super) fn decode(engine: &Engine, scope: &Scope, relation: &RelationDef, wor
     let is_alone = |record: &&usize| rows.records.binary_search(record).is_err();
     let records = rows.records.len() + gone.records.iter().filter(is_alone).count();
     let refused = [refused, rows.take_refused(), gone.take_refused()].concat();
-    let (rows_kept, gone_kept) = last_of_each_key(&rows, &gone, &keys.names)?;
-    let kept = rows.records.iter().zip(rows_kept.values()).filter(|(_, kept)| *kept);
+    let [of_rows, of_gone] = winners(&rows, &gone, &keys.names, work.sequence.as_deref())?;
+    let newness = match &work.sequence {
+        Some(column) => Some([of_rows.newness(&rows, column)?, of_gone.newness(&gone, column)?]),
+        None => None,
+    };
+    let kept = rows.records.iter().zip(of_rows.kept.values()).filter(|(_, kept)| *kept);
+    let key_columns: Vec<usize> = (0..keys.names.len()).collect();
     Ok(Decoded {
-        rows: filter_record_batch(&rows.gathered.rows, &rows_kept)?,
+        rows: filter_record_batch(&rows.gathered.rows, &of_rows.kept)?,
         payloads: kept.map(|(record, _)| payloads[*record]).collect(),
-        deleted: Some(filter_record_batch(&gone.gathered.rows, &gone_kept)?),
+        deleted: Some(filter_record_batch(&gone.gathered.rows.project(&key_columns)?, &of_gone.kept)?),
+        newness,
         records: records as u64,
         refused: in_order(refused),
         new_fields: Vec::new(),
@@ -61,24 +79,28 @@ struct KeyColumns {
     names: Vec<String>,
     /// The table; a row without its key gets none by a default.
     rows: RelationDef,
-    /// The columns of the key, in its order, and nothing else of the table.
+    /// The columns of the key, in its order, and behind them what says how new a row is.
     keys: RelationDef,
 }
 
 impl KeyColumns {
-    fn of(relation: &RelationDef) -> Result<Self> {
+    fn of(relation: &RelationDef, sequence: Option<&str>) -> Result<Self> {
         let names = relation.table().map(TableDef::primary_key).unwrap_or_default().to_vec();
         let required = |column: &ColumnDef| ColumnDef { not_null: true, default: None, ..column.clone() };
         let mut rows = relation.clone();
-        for column in rows.columns.iter_mut().filter(|column| names.contains(&column.name)) {
+        let is_needed = |column: &ColumnDef| names.contains(&column.name) || sequence == Some(&*column.name);
+        for column in rows.columns.iter_mut().filter(|column| is_needed(column)) {
             *column = required(column);
         }
-        let columns: Vec<ColumnDef> = names.iter().filter_map(|name| rows.column(name)).cloned().collect();
+        let mut columns: Vec<ColumnDef> = names.iter().filter_map(|name| rows.column(name)).cloned().collect();
         if columns.is_empty() || columns.len() < names.len() {
             let message = format!("table \"{}\" has lost the primary key that its source needs", relation.name);
             return Err(Error::new(ErrorKind::InvalidTableDefinition, message)
                 .hint("Give it one with ALTER TABLE ... ADD PRIMARY KEY; nothing is lost meanwhile."));
         }
+        // A key that goes need not say how new it is.
+        let open = |column: &ColumnDef| ColumnDef { not_null: false, default: None, ..column.clone() };
+        columns.extend(sequence.and_then(|name| relation.column(name)).map(open));
         let keys = RelationDef { columns, kind: RelationKind::Table(TableDef::default()), ..relation.clone() };
         Ok(Self { names, rows, keys })
     }
@@ -119,8 +141,12 @@ impl Part {
         all: &Work,
     ) -> Result<DecodedPart> {
         let (meaning, broken, limits) = (SourceFormat::Plain, Broken::Refused, all.limits);
-        let gathered =
-            gathered(engine, scope, relation, &Work { format, meaning, payloads: self.payloads, broken, limits })?;
+        let gathered = gathered(
+            engine,
+            scope,
+            relation,
+            &Work { format, meaning, sequence: None, payloads: self.payloads, broken, limits },
+        )?;
         let records = gathered.payloads.iter().map(|payload| self.records[*payload]).collect();
         Ok(DecodedPart { gathered, records, payload_records: self.records })
     }
@@ -155,28 +181,14 @@ impl DecodedPart {
         Ok(())
     }
 
-    fn keys(&self, names: &[String]) -> Result<arrow::row::Rows> {
+    fn column(&self, name: &str) -> Result<ArrayRef> {
         let rows: &RecordBatch = &self.gathered.rows;
-        let column = |name: &String| Ok(Arc::clone(rows.column(rows.schema_ref().index_of(name)?)));
-        encoded_keys(&names.iter().map(column).collect::<Result<Vec<ArrayRef>>>()?)
+        Ok(Arc::clone(rows.column(rows.schema_ref().index_of(name)?)))
     }
-}
 
-/// True for each row and each key that no later record changes. A record that does both lets its old key go first.
-fn last_of_each_key(rows: &DecodedPart, gone: &DecodedPart, names: &[String]) -> Result<(BooleanArray, BooleanArray)> {
-    let (row_keys, gone_keys) = (rows.keys(names)?, gone.keys(names)?);
-    let order = |part: &DecodedPart, is_row: bool, at: usize| (part.records[at], is_row, at);
-    let mut last: HashMap<Row<'_>, (usize, bool, usize)> = HashMap::with_capacity(row_keys.num_rows());
-    for (part, keys, is_row) in [(gone, &gone_keys, false), (rows, &row_keys, true)] {
-        for (at, key) in keys.iter().enumerate() {
-            let order = order(part, is_row, at);
-            last.entry(key).and_modify(|last| *last = order.max(*last)).or_insert(order);
-        }
+    fn keys(&self, names: &[String]) -> Result<arrow::row::Rows> {
+        encoded_keys(&names.iter().map(|name| self.column(name)).collect::<Result<Vec<ArrayRef>>>()?)
     }
-    let is_last = |part, keys: &arrow::row::Rows, is_row| -> BooleanArray {
-        keys.iter().enumerate().map(|(at, key)| Some(last.get(&key) == Some(&order(part, is_row, at)))).collect()
-    };
-    Ok((is_last(rows, &row_keys, true), is_last(gone, &gone_keys, false)))
 }
 
 /// Each record once, as they came.

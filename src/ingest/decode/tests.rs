@@ -67,7 +67,7 @@ pub(super) fn payload(bytes: impl Into<Bytes>, place: Option<i64>) -> Payload {
 
 pub(super) fn work(format: Format, payloads: Vec<Payload>) -> Work {
     let limits = DecodeLimits { depth_max: 8, bytes_max: 1 << 24 };
-    Work { format, meaning: SourceFormat::Plain, payloads, broken: Broken::Fails, limits }
+    Work { format, meaning: SourceFormat::Plain, sequence: None, payloads, broken: Broken::Fails, limits }
 }
 
 pub(super) fn column(name: &str, pg_type: PgType) -> ColumnDef {

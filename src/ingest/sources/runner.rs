@@ -104,6 +104,7 @@ async fn add(engine: &Arc<Engine>, source: &SourceDef, limits: DecodeLimits, chu
         table: source.table,
         format,
         meaning: source.format,
+        sequence: source.sequence.clone(),
         payloads: chunk.payloads,
         way: WayIn { name: source.identity.clone(), partitions: chunk.partitions },
         broken: Broken::Refused,
