@@ -5,15 +5,21 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::TableState;
+use arrow::array::RecordBatch;
+
 use super::append::Arrival;
 use super::event_time::EventTimes;
 use super::notes::{Keys, Positions};
+use super::{OpenTable, TableState};
 use crate::catalog::Snapshot;
+use crate::catalog::definition::RelationDef;
 use crate::catalog::name::Oid;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::log::{Log, LogOptions, Logged, Lsn, Opened};
+use crate::log::{Effect, Log, LogOptions, Logged, Lsn, Opened};
+
+/// Rows of changes that enter a tail together.
+const RUN_ROWS_MAX: usize = 1 << 16;
 
 /// The file with the log's own name: a log that was lost and begun anew is another one, whose numbers mean nothing to tables.
 const NAME_FILE: &str = "name";
@@ -46,6 +52,7 @@ pub(super) fn recover(
         }
     }
     let (mut positions, keys, mut event_times) = (Positions::default(), Keys::default(), EventTimes::default());
+    let mut runs: HashMap<Oid, Run> = HashMap::new();
     let opened = Log::<Arrival>::open(folder, options, &mut |logged| match logged {
         Logged::Note(lsn, note) => {
             positions.hear(lsn, &note);
@@ -55,10 +62,17 @@ pub(super) fn recover(
         }
         Logged::Rows(logged) => match tables.get_mut(&logged.table) {
             Some(TableState::Open(open)) if open.watermark < logged.lsn => {
-                let (lsn, effect, relation) = (logged.lsn, logged.effect, definitions.relation_by_oid(logged.table));
+                let (table, lsn, effect) = (logged.table, logged.lsn, logged.effect);
                 let batch = logged.decode()?;
                 rows += batch.num_rows();
-                open.change(((lsn, lsn), now_ms), relation.as_deref(), effect, &[&batch])
+                let whole = match runs.get_mut(&table) {
+                    Some(run) if run.takes(effect) => {
+                        run.push(lsn, batch);
+                        None
+                    }
+                    _ => runs.insert(table, Run::new(lsn, effect, batch)),
+                };
+                whole.map_or(Ok(()), |run| run.enter(open, definitions.relation_by_oid(table).as_deref(), now_ms))
             }
             Some(TableState::Broken(_)) => {
                 kept_from.get_or_insert(logged.lsn);
@@ -68,10 +82,45 @@ pub(super) fn recover(
             _ => Ok(()),
         },
     })?;
+    for (table, run) in runs {
+        if let Some(TableState::Open(open)) = tables.get_mut(&table) {
+            run.enter(open, definitions.relation_by_oid(table).as_deref(), now_ms)?;
+        }
+    }
     if rows > 0 {
         tracing::info!(rows, "rows that were in the log alone are back");
     }
     Ok(Recovered { opened, used, kept_from, positions, keys, event_times })
+}
+
+/// Changes that follow each other and do the same to one table: they enter its tail together, many small ones as few large.
+struct Run {
+    effect: Effect,
+    /// The oldest and the newest.
+    changes: (Lsn, Lsn),
+    rows: usize,
+    batches: Vec<RecordBatch>,
+}
+
+impl Run {
+    fn new(lsn: Lsn, effect: Effect, batch: RecordBatch) -> Self {
+        Self { effect, changes: (lsn, lsn), rows: batch.num_rows(), batches: vec![batch] }
+    }
+
+    fn takes(&self, effect: Effect) -> bool {
+        self.effect == effect && self.rows < RUN_ROWS_MAX
+    }
+
+    fn push(&mut self, lsn: Lsn, batch: RecordBatch) {
+        self.changes.1 = lsn;
+        self.rows += batch.num_rows();
+        self.batches.push(batch);
+    }
+
+    fn enter(self, table: &mut OpenTable, relation: Option<&RelationDef>, now_ms: i64) -> Result<()> {
+        let rows: Vec<&RecordBatch> = self.batches.iter().collect();
+        table.change((self.changes, now_ms), relation, self.effect, &rows)
+    }
 }
 
 /// The name of the log in `folder`, under which tables keep their watermarks; a new one where it has none.
