@@ -169,18 +169,21 @@ async fn with_a_sequence_the_newest_change_of_a_key_counts() {
             match random.random_range(0..10) {
                 0 => {
                     lines += &format!("{{\"op\":\"d\",\"before\":{{\"id\":{id}}}}}\n");
-                    (rows.remove(&id), graves.remove(&id));
+                    rows.remove(&id);
+                    graves.remove(&id);
                 }
                 1..4 => {
                     lines += &format!("{{\"op\":\"d\",\"before\":{{\"id\":{id},\"n\":{n}}}}}\n");
                     if newest.is_none_or(|newest| n >= newest) {
-                        (rows.remove(&id), graves.insert(id, n));
+                        rows.remove(&id);
+                        graves.insert(id, n);
                     }
                 }
                 _ => {
                     lines += &format!("{{\"op\":\"c\",\"after\":{{\"id\":{id},\"n\":{n},\"text\":\"{text}\"}}}}\n");
                     if newest.is_none_or(|newest| n >= newest) {
-                        (rows.insert(id, (n, text)), graves.remove(&id));
+                        rows.insert(id, (n, text));
+                        graves.remove(&id);
                     }
                 }
             }
